@@ -1,0 +1,98 @@
+"""What the callbacks that look at samples share: fixed latents, and when it is time to look."""
+
+import keras
+import numpy as np
+
+from gan import images
+
+__all__ = ["SampleCallback"]
+
+
+class SampleCallback(keras.callbacks.Callback):
+    """Draws the same latents before training and after every n-th epoch, so that epochs compare.
+
+    Works with any model that maps latents (batch, latent_dim) to images (batch, height, width,
+    channels) in [-1, 1]. A model with `num_classes` is given `[latents, labels]`, and its samples make
+    a table with a row for each class.
+
+    A subclass writes a grid where `show_samples(epochs_done, grid)` is called, and one of real images,
+    once, where `show_real(grid)` is; a grid is uint8 (height, width, channels).
+
+    Args:
+        columns: samples in a row.
+        rows: rows of samples; None: one for each class, or ten without classes.
+        real_images: uint8 or floats in [-1, 1], at least rows * columns of them, to show beside the
+            samples; None: none are shown.
+        every_n_epochs: how often to look, from 1.
+        seed: what the fixed latents are drawn from.
+
+    Raises:
+        ValueError: when `every_n_epochs`, `columns` or `rows` is not a whole number from 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: int = 10,
+        rows: int | None = None,
+        real_images: np.ndarray | None = None,
+        every_n_epochs: int = 1,
+        seed: int = 0,
+    ):
+        super().__init__()
+        check_counts(columns=columns, rows=1 if rows is None else rows, every_n_epochs=every_n_epochs)
+        self.columns = columns
+        self.rows = rows
+        self.real_images = real_images
+        self.every_n_epochs = every_n_epochs
+        self.seed = seed
+
+    def on_train_begin(self, logs=None):
+        self.num_classes = getattr(self.model, "num_classes", None)
+        self.row_count = self.rows or self.num_classes or 10
+        latent_dim = getattr(self.model, "latent_dim", None) or self.model.input_shape[-1]
+        shape = (self.row_count * self.columns, latent_dim)
+        self.latents = np.random.default_rng(self.seed).standard_normal(shape, np.float32)
+        if self.real_images is not None:
+            real_images = np.asarray(self.real_images[: len(self.latents)])
+            images.check_range(real_images)
+            self.show_real(self._make_grid(real_images))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 0:
+            self.show_samples(0, self._sample())
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every_n_epochs == 0:
+            self.show_samples(epoch + 1, self._sample())
+
+    def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
+        """Shows the samples as they are after so many epochs; 0 is before training."""
+        raise NotImplementedError
+
+    def show_real(self, grid: np.ndarray) -> None:
+        """Shows real images; called once, before training."""
+        raise NotImplementedError
+
+    def _sample(self) -> np.ndarray:
+        inputs = self.latents
+        if self.num_classes is not None:
+            labels = np.arange(self.row_count, dtype=np.int32) % self.num_classes
+            inputs = [inputs, labels.repeat(self.columns)]
+        return self._make_grid(keras.ops.convert_to_numpy(self.model(inputs)))
+
+    def _make_grid(self, some_images: np.ndarray) -> np.ndarray:
+        if some_images.dtype != np.uint8:
+            some_images = images.to_uint8(some_images)
+        return images.make_grid(some_images, self.columns)
+
+
+def check_counts(**counts: int) -> None:
+    """Refuses what is not a whole number from 1, by its name.
+
+    Raises:
+        ValueError: for the first that is not.
+    """
+    for name, count in counts.items():
+        if count < 1 or count != int(count):
+            raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={count!r}")

@@ -1,0 +1,51 @@
+"""Samples in TensorBoard, beside real images."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from callbacks.base import SampleCallback
+
+__all__ = ["TensorBoardSamples"]
+
+
+class TensorBoardSamples(SampleCallback):
+    """Writes the image summaries `samples`, after every epoch, and `real`, once.
+
+    The step is the number of epochs done; 0 is before training. Each summary is flushed as it is
+    written, so that TensorBoard shows it at once and a kill loses none.
+
+    Args:
+        log_dir: the folder to show with `tensorboard --logdir`; made where it is missing.
+        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`: see `SampleCallback`.
+
+    Example:
+
+    ```python
+    callbacks = [TensorBoardSamples("logs/images", real_images=images), keras.callbacks.TensorBoard("logs")]
+    gan.fit(dataset, steps_per_epoch=500, epochs=10, callbacks=callbacks)
+    ```
+    """
+
+    def __init__(self, log_dir: str | Path, **kwargs):
+        super().__init__(**kwargs)
+        self.log_dir = Path(log_dir)
+
+    def on_train_begin(self, logs=None):
+        self.writer = tf.summary.create_file_writer(str(self.log_dir))
+        super().on_train_begin(logs)
+
+    def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
+        self._write("samples", grid, epochs_done)
+
+    def show_real(self, grid: np.ndarray) -> None:
+        self._write("real", grid, step=0)
+
+    def on_train_end(self, logs=None):
+        self.writer.close()
+
+    def _write(self, tag: str, grid: np.ndarray, step: int) -> None:
+        with self.writer.as_default():
+            tf.summary.image(tag, grid[np.newaxis], step=step)
+        self.writer.flush()

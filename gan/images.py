@@ -1,0 +1,80 @@
+"""Images as arrays: the value range, grids and PNG bytes.
+
+The only place that knows how pixels (uint8, 0..255) and what the networks see (floats in [-1, 1])
+belong together. NumPy and Pillow; no TensorFlow.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["check_range", "encode_png", "make_grid", "to_float", "to_uint8"]
+
+
+def to_float(pixels):
+    """Pixels 0..255 as floats in [-1, 1]: `pixels / 127.5 - 1`.
+
+    Args:
+        pixels: a float array or tensor of any shape, values 0..255.
+    """
+    return pixels / 127.5 - 1.0
+
+
+def to_uint8(images) -> np.ndarray:
+    """Floats in [-1, 1] as uint8 pixels, rounded; what lies outside is clipped.
+
+    Args:
+        images: a float array of any shape.
+    """
+    pixels = np.rint((np.asarray(images, dtype=np.float32) + 1.0) * 127.5)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def check_range(images: np.ndarray) -> None:
+    """Refuses float images outside [-1, 1]; uint8 images have the right range by their type.
+
+    Raises:
+        ValueError: saying the range that was seen.
+    """
+    if images.dtype == np.uint8 or not images.size:
+        return
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(
+            f"Images must be uint8 (0..255) or floats in [-1, 1]. Received: dtype={images.dtype}"
+        )
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -1.0 and high <= 1.0):  # so written, NaN is refused too
+        raise ValueError(
+            "Float images must lie in [-1, 1]; give uint8 pixels, or scale by `images / 127.5 - 1`. "
+            f"Received: values from {low:g} to {high:g}"
+        )
+
+
+def make_grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Lays images out row by row on a black ground.
+
+    Args:
+        images: uint8 (count, height, width, channels), 1 or 3 channels.
+        columns: images in a row; a last row that is not full stays black at its end.
+        gap: black pixels between neighbours.
+
+    Returns:
+        uint8 (grid height, grid width, channels).
+
+    Example: `make_grid(np.zeros((10, 28, 28, 1), "uint8"), columns=5)` has shape (58, 148, 1).
+    """
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, height + gap, width + gap, channels), np.uint8)
+    cells[:count, :height, :width] = images
+    cells = cells.reshape(rows, columns, height + gap, width + gap, channels)
+    grid = cells.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
+    return grid[: grid.shape[0] - gap, : grid.shape[1] - gap]
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """A PNG file's bytes of one image, uint8 (height, width, channels), 1 or 3 channels."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, "PNG")
+    return buffer.getvalue()

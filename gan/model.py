@@ -1,0 +1,505 @@
+"""The GAN as an ordinary Keras model.
+
+One train step, in the order of `train_step`: latents are drawn and the fake images made, once; the
+discriminator learns to tell them from the real ones; the generator learns from the discriminator's
+verdict on the same images; the generator's average follows. Everything random is a function of
+(seed, step), and the step is a weight, so a run that is saved and resumed goes on to the same bits.
+"""
+
+import types
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan import images, losses, penalties
+from gan.optimizer import TwoPlayerOptimizer, recommended_optimizer
+
+__all__ = ["GAN"]
+
+UPDATES = ("alternating", "simultaneous")
+# The average's half-life is at most this share of the images seen (Karras et al. 2020, StyleGAN2-ADA),
+# so that it does not drag the first minutes' noise along.
+AVERAGE_RAMP_UP = 0.05
+GENERATE_BATCH_SIZE = 256
+TRAINING_LOGS = ("loss", "d_loss", "g_loss", "real_logits", "fake_logits")
+TRAINING, EVALUATION = 0, 1  # the streams of random latents
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class GAN(keras.Model):
+    """A generator and a discriminator that `fit` trains against each other.
+
+    Images are float32 in [-1, 1] or uint8 0..255, of shape (batch, height, width, channels). Batches
+    are `images` or `(images, labels)`; labels, integers of shape (batch,), are used by a conditional
+    GAN and ignored by any other. Everything Keras does with a model works on it: callbacks, `predict`
+    (latents in, images out), `evaluate`, saving, loading, resuming.
+
+    The logs are `loss` (= `d_loss` + `g_loss`), `d_loss` (with its penalty), `g_loss`, and
+    `real_logits` and `fake_logits`, the means of the discriminator's raw outputs. They say whether the
+    game is in balance, not how good the images are.
+
+    Args:
+        generator: a built model of `latents` (batch, latent_dim), or of `[latents, labels]` where
+            `num_classes` is given, to images in [-1, 1].
+        discriminator: a built model of `images`, or `[images, labels]`, to one logit (batch, 1),
+            high for real, without a sigmoid.
+        num_classes: number of labels of a conditional GAN, or None.
+        seed: non-negative integer that all latents of training and evaluation follow from. (Initial
+            weights and dropout follow from `keras.utils.set_random_seed`, called before building the
+            networks.)
+        ema_half_life_images: half-life, in images seen, of the moving average of the generator's
+            weights, which draws the samples; it is shorter in the beginning. None: no average, and
+            the generator itself draws them.
+
+    Raises:
+        ValueError: when a network is not built, or the two do not fit each other.
+
+    Example:
+
+    ```python
+    gan = GAN(build_generator(), build_discriminator())
+    gan.compile()
+    gan.fit(pipeline(images, batch_size=64, seed=0), steps_per_epoch=500, epochs=10)
+    pictures = gan.generate(16)      # uint8 (16, 28, 28, 1)
+    ```
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        *,
+        num_classes: int | None = None,
+        seed: int = 0,
+        ema_half_life_images: float | None = 10_000,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.latent_dim, self.image_shape = _check_networks(generator, discriminator, num_classes)
+        if ema_half_life_images is not None and not ema_half_life_images > 0:
+            raise ValueError(
+                "`ema_half_life_images` must be positive, or None for no average. "
+                f"Received: ema_half_life_images={ema_half_life_images}"
+            )
+        self.generator = generator
+        self.discriminator = discriminator
+        self.num_classes = num_classes
+        self.seed = seed
+        self.ema_half_life_images = ema_half_life_images
+        self.average_generator = None
+        if ema_half_life_images is not None:
+            self.average_generator = _copy_network(generator)
+        counter = {"shape": (), "dtype": "int64", "trainable": False, "initializer": "zeros"}
+        aggregation = {"aggregation": "only_first_replica"}
+        self.step = self.add_weight(name="step", **counter, **aggregation)
+        self.evaluation_step = self.add_weight(name="evaluation_step", **counter, **aggregation)
+        self.d_loss_tracker = keras.metrics.Mean(name="d_loss")
+        self.g_loss_tracker = keras.metrics.Mean(name="g_loss")
+        self.real_logits_tracker = keras.metrics.Mean(name="real_logits")
+        self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
+        self.loss_tracker = _TotalLoss(self.d_loss_tracker, self.g_loss_tracker)
+        self._compile_arguments = None
+        self.build()
+
+    def build(self, input_shape=None):
+        self.built = True  # both networks came built, and the GAN's own weights are made above
+
+    @property
+    def sampler(self) -> keras.Model:
+        """The network that draws samples: the generator's average where there is one."""
+        return self.generator if self.average_generator is None else self.average_generator
+
+    def call(self, inputs):
+        return self.sampler(inputs, training=False)
+
+    def generate(self, count: int, labels=None, seed: int | None = None) -> np.ndarray:
+        """Draws images.
+
+        Args:
+            count: how many.
+            labels: integers (count,) for a conditional GAN; None: each class in turn.
+            seed: non-negative integer; the same seed draws the same latents. None: fresh ones.
+
+        Returns:
+            uint8 (count, height, width, channels).
+
+        Raises:
+            ValueError: when the labels do not fit.
+        """
+        latents = np.random.default_rng(seed).standard_normal((count, self.latent_dim), np.float32)
+        labels = self._labels_to_draw(count, labels)
+        chunks = [np.zeros((0, *self.image_shape), np.uint8)]
+        for start in range(0, count, GENERATE_BATCH_SIZE):
+            chunk = slice(start, start + GENERATE_BATCH_SIZE)
+            inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
+            chunks.append(images.to_uint8(keras.ops.convert_to_numpy(self(inputs))))
+        return np.concatenate(chunks)
+
+    def _labels_to_draw(self, count: int, labels) -> np.ndarray | None:
+        if self.num_classes is None:
+            if labels is not None:
+                raise ValueError("`labels` need a conditional GAN; this one has num_classes=None.")
+            return None
+        if labels is None:
+            return np.arange(count, dtype=np.int32) % self.num_classes
+        labels = np.asarray(labels)
+        if labels.shape != (count,):
+            raise ValueError(
+                f"`labels` must have shape ({count},), one for each image. Received: {labels.shape}"
+            )
+        _check_labels(labels, self.num_classes)
+        return labels.astype(np.int32)
+
+    def compile(
+        self,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        loss="non_saturating",
+        penalty=None,
+        metrics=None,
+        *,
+        optimizer=None,
+        update: str = "alternating",
+        discriminator_steps: int = 1,
+        **kwargs,
+    ):
+        """Chooses how the two players learn. Without arguments it trains MNIST well.
+
+        `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one.
+
+        Args:
+            generator_optimizer: name or object of the generator's optimizer; None: Adam at 5e-4 with
+                beta1 0.5.
+            discriminator_optimizer: likewise; None: a copy of the generator's.
+            loss: "non_saturating", "hinge", or an object like `gan.losses.AdversarialLoss`.
+            penalty: None, "r1", or a callable like `gan.penalties.R1`.
+            metrics: metrics of quality for `evaluate` and `validation_data`, each a
+                `keras.metrics.Metric` with `update_state(real_images, fake_images)`.
+            optimizer: one optimizer for both players, in place of the two arguments above.
+            update: "alternating": the generator learns from the discriminator as just updated;
+                "simultaneous": from the pass the discriminator learned from, which saves a pass.
+            discriminator_steps: the generator moves at every n-th train step only.
+            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution`, `auto_scale_loss`, as in
+                `keras.Model.compile`.
+
+        Raises:
+            ValueError: for an argument that is not among these.
+        """
+        if optimizer is not None:
+            if generator_optimizer is not None or discriminator_optimizer is not None:
+                raise ValueError("Give either `optimizer` for both players, or one to each, not both.")
+            generator_optimizer = optimizer
+        if update not in UPDATES:
+            raise ValueError(f"`update` must be one of {', '.join(UPDATES)}. Received: update={update!r}")
+        if discriminator_steps < 1 or discriminator_steps != int(discriminator_steps):
+            raise ValueError(
+                "`discriminator_steps` must be a whole number from 1. "
+                f"Received: discriminator_steps={discriminator_steps!r}"
+            )
+        players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
+        players.build_players(
+            self.generator.trainable_variables, self.discriminator.trainable_variables
+        )
+        super().compile(optimizer=players, **kwargs)
+        self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
+        # Kept in an object that Keras does not track: it takes no new state once a model is built.
+        self._compile_arguments = types.SimpleNamespace(
+            generator_optimizer=players.generator_optimizer,
+            discriminator_optimizer=players.discriminator_optimizer,
+            loss=losses.get(loss),
+            penalty=penalties.get(penalty),
+            metrics=[keras.metrics.get(metric) for metric in metrics or []],
+            update=update,
+            discriminator_steps=discriminator_steps,
+            **kwargs,
+        )
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        trackers = [
+            self.loss_tracker,
+            self.d_loss_tracker,
+            self.g_loss_tracker,
+            self.real_logits_tracker,
+            self.fake_logits_tracker,
+        ]
+        return trackers if self._compile_arguments is None else trackers + self._compile_arguments.metrics
+
+    def reset_metrics(self):
+        super().reset_metrics()
+        self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
+
+    def fit(self, x=None, y=None, **kwargs):
+        """`keras.Model.fit`; arrays are checked for range and labels before training starts."""
+        if isinstance(x, np.ndarray):
+            images.check_range(x)
+            if y is not None and self.num_classes is not None:
+                _check_labels(np.asarray(y), self.num_classes)
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
+        return super().fit(x, y, **kwargs)
+
+    def train_step(self, data) -> dict:
+        real_images, labels = self._unpack(data)
+        latents = self._draw_latents(TRAINING, self.step, real_images)
+        with tf.GradientTape() as generator_tape:
+            fake_images = self._make_fakes(self.generator, latents, labels, training=True)
+        verdict = self._discriminator_step(real_images, fake_images, labels)
+        self._at_generator_turn(
+            lambda: self._generator_step(generator_tape, fake_images, labels, *verdict)
+        )
+        self._update_average(real_images)
+        self.step.assign_add(1)
+        logs = self.get_metrics_result()
+        return {key: logs[key] for key in TRAINING_LOGS}
+
+    def test_step(self, data) -> dict:
+        real_images, labels = self._unpack(data)
+        latents = self._draw_latents(EVALUATION, self.evaluation_step, real_images)
+        fake_images = self._make_fakes(self.sampler, latents, labels, training=False)
+        real_logits = self._judge(real_images, labels, training=False)
+        fake_logits = self._judge(fake_images, labels, training=False)
+        loss = self._compile_arguments.loss
+        self._track_discriminator(
+            loss.discriminator_loss(real_logits, fake_logits), real_logits, fake_logits
+        )
+        self.g_loss_tracker.update_state(loss.generator_loss(real_logits, fake_logits))
+        for metric in self._compile_arguments.metrics:
+            metric.update_state(real_images, fake_images)
+        self.evaluation_step.assign_add(1)
+        return self.get_metrics_result()
+
+    def _unpack(self, data):
+        """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
+        real_images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if tuple(real_images.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"Images must have shape (batch, {', '.join(map(str, self.image_shape))}), as the "
+                f"networks have. Received: shape={tuple(real_images.shape)}"
+            )
+        is_pixels = real_images.dtype == tf.uint8
+        real_images = tf.cast(real_images, tf.float32)
+        if is_pixels:
+            real_images = images.to_float(real_images)
+        if self.num_classes is None:
+            return real_images, None
+        if labels is None or labels.shape.num_elements() not in (None, real_images.shape[0]):
+            raise ValueError(
+                "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,). "
+                f"Received: labels={'none' if labels is None else f'of shape {tuple(labels.shape)}'}"
+            )
+        return real_images, tf.reshape(tf.cast(labels, tf.int32), [-1])
+
+    def _draw_latents(self, stream: int, counter, real_images):
+        """Latents that follow from (seed, counter) alone, however many replicas share the batch."""
+        replica = tf.distribute.get_replica_context()
+        count = tf.shape(real_images)[0]
+        start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
+        seed = tf.random.fold_in(tf.constant([self.seed, stream], tf.int64), counter.value)
+        global_latents = tf.random.stateless_normal(
+            (count * replica.num_replicas_in_sync, self.latent_dim), seed, alg="philox"
+        )
+        latents = global_latents[start : start + count]
+        return tf.ensure_shape(latents, (real_images.shape[0], self.latent_dim))
+
+    def _make_fakes(self, network, latents, labels, training: bool):
+        inputs = latents if labels is None else [latents, labels]
+        return tf.cast(network(inputs, training=training), tf.float32)
+
+    def _judge(self, some_images, labels, training: bool):
+        inputs = some_images if labels is None else [some_images, labels]
+        return tf.cast(self.discriminator(inputs, training=training), tf.float32)
+
+    def _discriminator_step(self, real_images, fake_images, labels):
+        """Moves the discriminator; returns its logits, and the tape that recorded how they came."""
+        arguments = self._compile_arguments
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(fake_images)
+            real_logits = self._judge(real_images, labels, training=True)
+            fake_logits = self._judge(fake_images, labels, training=True)
+            loss = arguments.loss.discriminator_loss(real_logits, fake_logits)
+            if arguments.penalty is not None:
+                loss += arguments.penalty(
+                    lambda some_images: self._judge(some_images, labels, training=True),
+                    real_images,
+                    tf.stop_gradient(fake_images),
+                )
+            scaled_loss = self._scale(loss)
+        variables = self.discriminator.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self._track_discriminator(loss, real_logits, fake_logits)
+        return tape, real_logits, fake_logits
+
+    def _generator_step(self, generator_tape, fake_images, labels, tape, real_logits, fake_logits):
+        """Moves the generator by what the discriminator says of the fake images."""
+        arguments = self._compile_arguments
+        if arguments.update == "alternating":
+            tape = tf.GradientTape()
+        with tape:
+            if arguments.update == "alternating":
+                tape.watch(fake_images)
+                fake_logits = self._judge(fake_images, labels, training=True)
+            loss = arguments.loss.generator_loss(tf.stop_gradient(real_logits), fake_logits)
+            scaled_loss = self._scale(loss)
+        variables = self.generator.trainable_variables
+        image_gradients = tape.gradient(scaled_loss, fake_images)
+        gradients = generator_tape.gradient(fake_images, variables, output_gradients=image_gradients)
+        self.optimizer.apply(gradients, variables)
+        self.g_loss_tracker.update_state(loss)
+
+    def _at_generator_turn(self, move) -> None:
+        """Calls `move` at every `discriminator_steps`-th step."""
+        every = self._compile_arguments.discriminator_steps
+        if every == 1:
+            move()
+        else:
+            tf.cond(tf.equal(self.step.value % every, every - 1), move, lambda: None)
+
+    def _scale(self, loss):
+        """The loss as its gradient is taken: averaged over replicas, scaled for float16."""
+        replica = tf.distribute.get_replica_context()
+        return self.optimizer.scale_loss(loss / replica.num_replicas_in_sync)
+
+    def _update_average(self, real_images) -> None:
+        """average += (1 - decay) * (weight - average), with decay = 0.5 ** (batch / half-life)."""
+        if self.average_generator is None:
+            return
+        replica = tf.distribute.get_replica_context()
+        batch_size = tf.cast(tf.shape(real_images)[0] * replica.num_replicas_in_sync, tf.float32)
+        images_seen = tf.cast(self.step.value + 1, tf.float32) * batch_size
+        half_life = tf.minimum(float(self.ema_half_life_images), AVERAGE_RAMP_UP * images_seen)
+        share = 1.0 - 0.5 ** (batch_size / half_life)
+        averages = [v.value for v in self.average_generator.weights]
+        weights = [v.value for v in self.generator.weights]
+
+        def blend(strategy, share):
+            for average, weight in zip(averages, weights, strict=True):
+                strategy.extended.update(
+                    average,
+                    lambda a, w, s: a.assign_add(tf.cast(s, a.dtype) * (w - a)),
+                    args=(weight, share),
+                )
+
+        replica.merge_call(blend, args=(share,))
+
+    def _track_discriminator(self, loss, real_logits, fake_logits) -> None:
+        self.d_loss_tracker.update_state(loss)
+        self.real_logits_tracker.update_state(real_logits)
+        self.fake_logits_tracker.update_state(fake_logits)
+
+    def _random_states(self) -> list:
+        """The states of dropout and its like, which Keras counts among no model's weights."""
+        others = {id(v) for v in [*self.weights, *self.metrics_variables]}
+        return [v for v in self.variables if id(v) not in others]
+
+    def save_own_variables(self, store) -> None:
+        store["step"] = self.step.numpy()
+        for index, state in enumerate(self._random_states()):
+            store[f"random_state_{index}"] = state.numpy()
+
+    def load_own_variables(self, store) -> None:
+        self.step.assign(store["step"])
+        for index, state in enumerate(self._random_states()):
+            state.assign(store[f"random_state_{index}"])
+
+    def get_config(self) -> dict:
+        return super().get_config() | {
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "num_classes": self.num_classes,
+            "seed": self.seed,
+            "ema_half_life_images": self.ema_half_life_images,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "GAN":
+        networks = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects)
+            for key in ("generator", "discriminator")
+        }
+        return cls(**(config | networks))
+
+    def get_compile_config(self) -> dict | None:
+        if self._compile_arguments is None:
+            return None
+        return {
+            key: keras.saving.serialize_keras_object(value)
+            for key, value in vars(self._compile_arguments).items()
+        }
+
+    def compile_from_config(self, config: dict) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+class _TotalLoss(keras.metrics.Metric):
+    """The sum of the two players' mean losses, so that what watches `loss` sees a NaN of either."""
+
+    def __init__(self, d_loss_tracker, g_loss_tracker):
+        super().__init__(name="loss")
+        self.parts = (d_loss_tracker, g_loss_tracker)
+
+    def result(self):
+        return self.parts[0].result() + self.parts[1].result()
+
+    def reset_state(self):
+        pass  # it has no state of its own
+
+
+def _check_networks(generator, discriminator, num_classes) -> tuple[int, tuple[int, int, int]]:
+    """The latent dimension and the image shape, once it is sure that the two fit each other."""
+    for role, network in (("generator", generator), ("discriminator", discriminator)):
+        if not network.built:
+            raise ValueError(
+                f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
+            )
+    image_shapes, latent_shapes = _input_shapes(discriminator), _input_shapes(generator)
+    expected = 1 if num_classes is None else 2
+    for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
+        if len(shapes) != expected:
+            raise ValueError(
+                f"With num_classes={num_classes} the {role} must take {expected} input(s), labels second "
+                f"where there are classes. Received: {len(shapes)} input(s), of shapes {shapes}"
+            )
+    latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
+    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in latent_shapes]
+    made = generator.compute_output_spec(inputs[0] if expected == 1 else inputs)
+    if tuple(made.shape[1:]) != tuple(image_shape):
+        raise ValueError(
+            "The generator's images must have the shape that the discriminator takes. Received: "
+            f"generator {tuple(made.shape[1:])}, discriminator {tuple(image_shape)}"
+        )
+    return latent_dim, tuple(image_shape)
+
+
+def _input_shapes(network: keras.Model) -> list[tuple]:
+    """The shapes of a built network's inputs, functional or not, batch dimension first."""
+    if getattr(network, "inputs", None):
+        return [tuple(tensor.shape) for tensor in network.inputs]
+    shape = network.get_build_config()["input_shape"]
+    return [tuple(shape)] if isinstance(shape[-1], int) else [tuple(one) for one in shape]
+
+
+def _copy_network(network: keras.Model) -> keras.Model:
+    """A copy with equal weights that no optimizer will move."""
+    copy = keras.models.clone_model(network)
+    copy.trainable = False
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _check_labels(labels: np.ndarray, num_classes: int) -> None:
+    if labels.size and not (0 <= labels.min() and labels.max() < num_classes):
+        raise ValueError(
+            f"Labels must lie in 0..{num_classes - 1}. "
+            f"Received: labels from {labels.min()} to {labels.max()}"
+        )
+
+
+def _resolve_optimizers(generator_optimizer, discriminator_optimizer):
+    if generator_optimizer is None:
+        generator_optimizer = recommended_optimizer()
+    generator_optimizer = keras.optimizers.get(generator_optimizer)
+    if discriminator_optimizer is None:
+        discriminator_optimizer = generator_optimizer.from_config(generator_optimizer.get_config())
+    return generator_optimizer, keras.optimizers.get(discriminator_optimizer)

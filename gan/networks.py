@@ -1,0 +1,147 @@
+"""The two networks: a DCGAN small enough for a laptop's CPU, built of stock Keras layers only.
+
+Both are plain functional models, so a saved generator loads anywhere with Keras alone. The generator
+starts from a dense layer at the smallest size and doubles it with transposed convolutions; the
+discriminator is its mirror image. With `num_classes` both are conditional: the generator reads the
+label's embedding beside the latents, and the discriminator projects its features on the label's
+embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
+"""
+
+import keras
+from keras import layers
+
+__all__ = ["build_discriminator", "build_generator"]
+
+KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
+SLOPE = 0.2
+LARGEST_START = 8  # the dense layer draws at most 8 pixels a side; convolutions draw the rest
+
+
+def build_generator(
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    latent_dim: int = 100,
+    num_classes: int | None = None,
+    width: int = 32,
+    name: str = "generator",
+) -> keras.Model:
+    """Builds the generator: latents (and labels) to images in [-1, 1].
+
+    Dense, reshape, then transposed convolutions of stride 2, each with batch norm and LeakyReLU; the
+    last ends in tanh.
+
+    Args:
+        image_shape: (height, width, channels) of the images; height and width divisible by 4.
+        latent_dim: length of a latent vector.
+        num_classes: number of labels for a conditional generator; None for one without labels.
+        width: channels of the largest hidden feature map; they double at each halving of the size.
+        name: the model's name.
+
+    Returns:
+        A model of `latents` (batch, latent_dim), or of `[latents, labels]` with integer labels
+        (batch,); its output has shape (batch, height, width, channels).
+
+    Raises:
+        ValueError: when the image's sides are not divisible by 4.
+
+    Example:
+
+    ```python
+    generator = build_generator((32, 32, 3), latent_dim=64)
+    images = generator(keras.random.normal((16, 64)))    # (16, 32, 32, 3)
+    ```
+    """
+    stages = _count_stages(image_shape)
+    height, width_pixels, channels = image_shape
+    start = (height >> stages, width_pixels >> stages, width << (stages - 1))
+
+    latents = keras.Input((latent_dim,), name="latents")
+    inputs, x = latents, latents
+    if num_classes is not None:
+        labels = keras.Input((), dtype="int32", name="labels")
+        embedded = layers.Embedding(num_classes, latent_dim // 2, name="label_embedding")(labels)
+        inputs, x = [latents, labels], layers.Concatenate(name="condition")([latents, embedded])
+    x = layers.Dense(start[0] * start[1] * start[2], use_bias=False, name="start")(x)
+    x = layers.Reshape(start, name="start_image")(x)
+    for stage in range(stages - 1):
+        x = _normalize_and_activate(x, f"stage_{stage}")
+        filters = start[2] >> (stage + 1)
+        x = layers.Conv2DTranspose(
+            filters, KERNEL_SIZE, 2, padding="same", use_bias=False, name=f"stage_{stage}_upsample"
+        )(x)
+    x = _normalize_and_activate(x, "last")
+    x = layers.Conv2DTranspose(channels, KERNEL_SIZE, 2, padding="same", name="last_upsample")(x)
+    images = layers.Activation("tanh", dtype="float32", name="images")(x)
+    return keras.Model(inputs, images, name=name)
+
+
+def build_discriminator(
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    num_classes: int | None = None,
+    width: int = 32,
+    dropout: float = 0.3,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Builds the discriminator: images (and labels) to one logit each, high for real.
+
+    Strided convolutions, each with LeakyReLU and dropout, then one dense logit without a sigmoid.
+
+    Args:
+        image_shape: (height, width, channels) of the images; height and width divisible by 4.
+        num_classes: number of labels for a conditional discriminator; None for one without labels.
+        width: channels of the first hidden feature map; they double at each halving of the size.
+        dropout: share of features dropped after each convolution, in [0, 1).
+        name: the model's name.
+
+    Returns:
+        A model of `images` (batch, height, width, channels) in [-1, 1], or of `[images, labels]` with
+        integer labels (batch,); its output is a float32 logit of shape (batch, 1).
+
+    Raises:
+        ValueError: when the image's sides are not divisible by 4.
+
+    Example:
+
+    ```python
+    discriminator = build_discriminator(num_classes=10)
+    logits = discriminator([keras.ops.zeros((16, 28, 28, 1)), keras.ops.arange(10)[:1].repeat(16)])
+    ```
+    """
+    images = keras.Input(image_shape, name="images")
+    x = images
+    for stage in range(_count_stages(image_shape)):
+        filters = width << stage
+        x = layers.Conv2D(
+            filters, KERNEL_SIZE, 2, padding="same", name=f"stage_{stage}_downsample"
+        )(x)
+        x = layers.LeakyReLU(SLOPE, name=f"stage_{stage}_activation")(x)
+        x = layers.Dropout(dropout, name=f"stage_{stage}_dropout")(x)
+    features = layers.Flatten(name="features")(x)
+    logits = layers.Dense(1, dtype="float32", name="realness")(features)
+    if num_classes is None:
+        return keras.Model(images, logits, name=name)
+    labels = keras.Input((), dtype="int32", name="labels")
+    embedded = layers.Embedding(
+        num_classes, features.shape[-1], embeddings_initializer="glorot_uniform", name="label_embedding"
+    )(labels)
+    projection = layers.Dot(axes=1, dtype="float32", name="projection")([features, embedded])
+    logits = layers.Add(dtype="float32", name="logits")([logits, projection])
+    return keras.Model([images, labels], logits, name=name)
+
+
+def _normalize_and_activate(x, name: str):
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.LeakyReLU(SLOPE, name=f"{name}_activation")(x)
+
+
+def _count_stages(image_shape: tuple[int, int, int]) -> int:
+    """How often the size is halved: twice at least, then while it is even and above the start's."""
+    height, width, _ = image_shape
+    if height % 4 or width % 4 or min(height, width) < 4:
+        raise ValueError(
+            "`image_shape` must have a height and a width divisible by 4: pad or resize the images. "
+            f"Received: image_shape={tuple(image_shape)}"
+        )
+    stages = 2
+    while max(height, width) >> stages > LARGEST_START and not (height | width) % (2 << stages):
+        stages += 1
+    return stages

@@ -1,0 +1,162 @@
+"""One Keras optimizer that owns the two players' optimizers.
+
+A Keras model has one `optimizer`, and every stock tool (callbacks, saving, loss scaling) looks there
+and nowhere else. So a GAN's two optimizers live inside one, which hands each variable to its player's.
+It keeps the contract of Keras's own `MultiOptimizer`: callbacks walk `optimizers`, set each rate, and
+log it under the optimizer's name.
+"""
+
+import keras
+
+__all__ = ["TwoPlayerOptimizer", "recommended_optimizer"]
+
+
+def recommended_optimizer() -> keras.optimizers.Optimizer:
+    """Adam as our GANs train best on MNIST: DCGAN's beta1, a rate that suits the small networks."""
+    return keras.optimizers.Adam(learning_rate=5e-4, beta_1=0.5)
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class TwoPlayerOptimizer(keras.optimizers.Optimizer):
+    """Hands each variable's gradient to the generator's or the discriminator's optimizer.
+
+    The two are renamed to "generator" and "discriminator", the names under which callbacks log their
+    rates. `iterations` counts the discriminator's updates: one for each train step that was not
+    skipped by loss scaling.
+
+    Args:
+        generator_optimizer: the generator's own, not shared with any other model.
+        discriminator_optimizer: the discriminator's own.
+        name: the name of the whole.
+
+    Raises:
+        ValueError: when one object is given for both.
+
+    Example:
+
+    ```python
+    optimizer = TwoPlayerOptimizer(keras.optimizers.Adam(1e-4), keras.optimizers.Adam(4e-4))
+    optimizer.build_players(generator.trainable_variables, discriminator.trainable_variables)
+    [player.name for player in optimizer.optimizers]       # ["generator", "discriminator"]
+    optimizer.learning_rate = 5e-5                         # and the discriminator's becomes 2e-4
+    ```
+    """
+
+    def __init__(
+        self,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        name: str = "two_player_optimizer",
+    ):
+        if generator_optimizer is discriminator_optimizer:
+            raise ValueError(
+                "`generator_optimizer` and `discriminator_optimizer` must be two objects; pass one as "
+                f"`optimizer` to give each player a copy. Received twice: {generator_optimizer!r}"
+            )
+        # A callable, so that the base class makes no rate variable of its own.
+        super().__init__(learning_rate=lambda: generator_optimizer.learning_rate, name=name)
+        generator_optimizer.name, discriminator_optimizer.name = "generator", "discriminator"
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self._rate_ratio = self._measure_rate_ratio()
+        self._generator_keys = frozenset()
+
+    def build_players(self, generator_variables: list, discriminator_variables: list) -> None:
+        """Creates both optimizers' state and remembers which variable is whose."""
+        for player, variables in zip(
+            self.optimizers, (generator_variables, discriminator_variables), strict=True
+        ):
+            if not player.built:
+                player.build(variables)
+        self._generator_keys = frozenset(map(self._var_key, generator_variables))
+        super().build([*generator_variables, *discriminator_variables])
+
+    def build(self, variables: list) -> None:
+        if not self.built:
+            raise ValueError(
+                "A TwoPlayerOptimizer cannot tell whose variables these are: call "
+                "`build_players(generator_variables, discriminator_variables)` instead."
+            )
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The generator's optimizer, then the discriminator's."""
+        return [self.generator_optimizer, self.discriminator_optimizer]
+
+    @property
+    def variables(self) -> list:
+        """Its own iteration count and all variables of both players' optimizers."""
+        return self._variables + [v for player in self.optimizers for v in player.variables]
+
+    @property
+    def learning_rate(self):
+        """The generator's rate. Setting it scales the discriminator's by the ratio fixed at first.
+
+        Raises:
+            TypeError: on setting, when either player follows a schedule; neither is touched then.
+        """
+        return self.generator_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        if self._rate_ratio is None:
+            raise TypeError(
+                "The learning rate is not settable: at least one player's optimizer was created with "
+                "a `LearningRateSchedule`. Give both a float `learning_rate` to make it settable."
+            )
+        self.generator_optimizer.learning_rate = learning_rate
+        self.discriminator_optimizer.learning_rate = learning_rate * self._rate_ratio
+
+    def _measure_rate_ratio(self) -> float | None:
+        """The discriminator's rate over the generator's, or None where either is not a number."""
+        rates = []
+        for player in self.optimizers:
+            if not isinstance(player._learning_rate, keras.Variable):
+                return None
+            rates.append(float(player.learning_rate.numpy()))
+        return rates[1] / rates[0] if rates[0] else 1.0
+
+    def apply(self, grads, trainable_variables=None) -> None:
+        """Updates the given variables, of one player or of both, each by its player's optimizer."""
+        if trainable_variables is None:
+            trainable_variables = self._trainable_variables
+        gradients = dict(zip(map(self._var_key, trainable_variables), grads, strict=True))
+        for player, variables in self._split(trainable_variables):
+            if variables:
+                player.apply([gradients[self._var_key(v)] for v in variables], variables)
+                if player is self.discriminator_optimizer:
+                    self._iterations.assign_add(1)
+
+    def finalize_variable_values(self, var_list) -> None:
+        for player, variables in self._split(var_list):
+            player.finalize_variable_values(variables)
+
+    def _split(self, variables) -> list[tuple]:
+        """Each player's optimizer with those of the variables that are its own."""
+        generators = [v for v in variables if self._var_key(v) in self._generator_keys]
+        others = [v for v in variables if self._var_key(v) not in self._generator_keys]
+        return [(self.generator_optimizer, generators), (self.discriminator_optimizer, others)]
+
+    def save_own_variables(self, store) -> None:
+        # The players are saved as objects of their own; saving `variables` would store them twice.
+        store["iterations"] = self._iterations.numpy()
+
+    def load_own_variables(self, store) -> None:
+        self._iterations.assign(store["iterations"])
+
+    def get_config(self) -> dict:
+        return {
+            "generator_optimizer": keras.saving.serialize_keras_object(self.generator_optimizer),
+            "discriminator_optimizer": keras.saving.serialize_keras_object(
+                self.discriminator_optimizer
+            ),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "TwoPlayerOptimizer":
+        players = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects)
+            for key in ("generator_optimizer", "discriminator_optimizer")
+        }
+        return cls(**players, name=config["name"])

@@ -1,0 +1,87 @@
+"""What a run folder holds, and where."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+from gan.files import write_whole
+
+__all__ = ["RunFolder"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run.
+
+    Example: `RunFolder(Path("runs/one")).samples` is `runs/one/samples`.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every setting, as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def samples(self) -> Path:
+        """A picture of samples for each epoch."""
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The states that the run resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """What TensorBoard shows."""
+        return self.path / "logs"
+
+    @property
+    def history(self) -> Path:
+        """The logs, one row an epoch, as CSV."""
+        return self.path / "history.csv"
+
+    @property
+    def model(self) -> Path:
+        """The whole trained GAN."""
+        return self.path / "gan.keras"
+
+    @property
+    def generator(self) -> Path:
+        """The generator alone, its average where there is one."""
+        return self.path / "generator.keras"
+
+    def write_config(self, config: dict) -> None:
+        """Writes the settings, and makes the folder where it is missing."""
+        write_whole(self.config, json.dumps(config, indent=2).encode() + b"\n")
+
+    def read_config(self) -> dict:
+        """The settings.
+
+        Raises:
+            ValueError: one line, when this is not a run folder or its config is damaged.
+        """
+        try:
+            config = json.loads(self.config.read_text("utf-8"))
+        except OSError as error:
+            raise ValueError(f"{self.path} is not a run folder: {self.config}: {error.strerror}") from None
+        except ValueError:
+            raise ValueError(f"{self.config} is damaged: it is not JSON") from None
+        if not isinstance(config, dict):
+            raise ValueError(f"{self.config} is damaged: it holds no settings")
+        return config
+
+    def trim_history(self, epochs_done: int) -> None:
+        """Drops the rows of epochs that will be replayed, so that none stands in it twice."""
+        if not self.history.is_file():
+            return
+        with open(self.history, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        kept = [row for row in rows if row and int(row[0]) < epochs_done]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header, *kept] if header else [])
+        write_whole(self.history, text.getvalue().encode())

@@ -1,0 +1,439 @@
+"""Trains a GAN on images and keeps everything of it in a run folder.
+
+    python train.py                          # MNIST, or the embedded digits without a network
+    python train.py --minutes 5 --name first
+    python train.py --resume runs/first      # after a Ctrl-C, to the same bits
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+# TensorFlow is imported after the command line has been read, so that a wrong flag is answered at once.
+LOSSES = ("non_saturating", "hinge")
+PENALTIES = ("none", "r1")
+UPDATES = ("alternating", "simultaneous")
+
+SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL instead of one pass
+STEPS_FOR_SMALL = 500
+EPOCHS_UNTIL_TIME_IS_UP = 9999
+CHECKPOINTS_KEPT = 2
+CHANGEABLE = ("epochs", "minutes", "checkpoint_every_epochs")  # by --resume, to the same bits
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every setting of a run, in the units that the flags' help gives."""
+
+    dataset: str
+    epochs: int | None
+    minutes: float | None
+    steps_per_epoch: int | None
+    batch_size: int
+    loss: str
+    penalty: str
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    ema_half_life: float
+    update: str
+    unconditional: bool
+    seed: int
+    checkpoint_every_epochs: int
+
+
+class UsageError(Exception):
+    """What the person at the command line can mend, in one line."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, answered like Ctrl-C."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        return run(options)
+    except UsageError as error:
+        print(f"train.py: error: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The flags; those that were not given are left out, but for `resume` and the switches."""
+    parser = argparse.ArgumentParser(
+        description="Train a GAN and watch its images form. Each run has a folder of its own.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--dataset", metavar="NAME|PATH",
+        help="auto (MNIST, or the embedded digits where it is not to be had), mnist, fashion_mnist, "
+        "digits, a folder of IDX files, or an .npz with x_train and perhaps y_train (default: auto)",
+    )
+    data.add_argument("--unconditional", action="store_true", help="make no use of the labels")
+
+    length = parser.add_argument_group("how long")
+    either = length.add_mutually_exclusive_group()
+    either.add_argument("--epochs", type=_count, metavar="N", help="stop after N epochs (default: 10)")
+    either.add_argument(
+        "--minutes", type=_positive, metavar="M", help="stop at the first epoch's end after M minutes"
+    )
+    length.add_argument(
+        "--steps-per-epoch", type=_count, metavar="N",
+        help=f"steps in an epoch (default: one pass over the data; {STEPS_FOR_SMALL} for a set of less "
+        f"than {SMALL_DATASET:,} images)",
+    )
+
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument("--batch-size", type=_count, metavar="N", help="images in a batch (default: 64)")
+    recipe.add_argument("--loss", choices=LOSSES, help="adversarial loss (default: non_saturating)")
+    recipe.add_argument("--penalty", choices=PENALTIES, help="gradient penalty (default: none)")
+    recipe.add_argument(
+        "--generator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.0005)"
+    )
+    recipe.add_argument(
+        "--discriminator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.0005)"
+    )
+    recipe.add_argument(
+        "--ema-half-life", type=_not_negative, metavar="IMAGES",
+        help="half-life of the generator's moving average, which draws the samples, in images seen; "
+        "0 for no average (default: 10000)",
+    )
+    recipe.add_argument(
+        "--update", choices=UPDATES,
+        help="let the generator learn from the discriminator just updated, or move both at once "
+        "(default: alternating)",
+    )
+    recipe.add_argument("--seed", type=_seed, metavar="N", help="what all chance follows from (default: 0)")
+
+    folder = parser.add_argument_group("run folder")
+    where = folder.add_mutually_exclusive_group()
+    where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
+    where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
+    where.add_argument(
+        "--resume", type=Path, metavar="DIR",
+        help="continue the run in DIR with its settings; --epochs, --minutes and "
+        "--checkpoint-every-epochs may be changed",
+    )
+    folder.add_argument(
+        "--checkpoint-every-epochs", type=_count, metavar="N",
+        help="how often to save a state to resume from (default: 1)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--quiet", action="store_true", default=False, help="print errors only")
+    output.add_argument(
+        "--dry-run", action="store_true", default=False, help="print the settings and write nothing"
+    )
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Settles the settings and the data, then trains; returns the exit code."""
+    resumed = getattr(options, "resume", None)
+    folder_path = resumed or _new_folder_path(options)
+    if folder_path and not resumed and folder_path.exists():
+        raise UsageError(f"{folder_path} exists; choose another name, or continue it by --resume")
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from gan import data
+    from gan.run import RunFolder
+
+    try:
+        stored = RunFolder(resumed).read_config() if resumed else {}
+        config = _resume_config(stored, options) if resumed else _new_config(options)
+        dataset = data.load(config.dataset)
+    except ValueError as error:
+        raise UsageError(error) from error
+    if resumed and stored["data"]["checksum"] != dataset.checksum:
+        raise UsageError(f"the data have changed since {resumed} began: their checksum differs")
+    if not resumed:
+        config = _settle(config, dataset)
+    folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
+    report = describe(config, dataset)
+    if options.dry_run:
+        print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
+        return 0
+    if dataset.notice:
+        print(f"train.py: NOTICE: {dataset.notice}", file=sys.stderr)
+    return train(config, dataset, folder, report, quiet=options.quiet)
+
+
+def train(config: Config, dataset, folder, report: dict, quiet: bool) -> int:
+    """Trains in a run folder, from its newest checkpoint where it has one; returns the exit code."""
+    import keras
+
+    import callbacks
+    from gan.data import pipeline
+
+    keras.utils.set_random_seed(config.seed)
+    try:
+        gan = build(config, dataset)
+    except ValueError as error:
+        raise UsageError(error) from error
+    folder.write_config(report)
+    checkpoint = callbacks.Checkpoint(
+        folder.checkpoints, every_n_epochs=config.checkpoint_every_epochs, keep=CHECKPOINTS_KEPT
+    )
+    epochs_done = checkpoint.restore(gan)
+    folder.trim_history(epochs_done)
+    say = (lambda *lines: None) if quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
+    say(f"Run folder: {folder.path}", f"Watch it:   {_tensorboard_command(folder.path)}")
+    if epochs_done:
+        say(f"Resuming after epoch {epochs_done}.")
+
+    started = time.monotonic()
+    labels = None if gan.num_classes is None else dataset.train_labels
+    start_step = epochs_done * config.steps_per_epoch
+    try:
+        gan.fit(
+            pipeline(
+                dataset.train_images, labels,
+                batch_size=config.batch_size, seed=config.seed, start_step=start_step,
+            ),
+            steps_per_epoch=config.steps_per_epoch,
+            initial_epoch=epochs_done,
+            epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,
+            callbacks=[*_watchers(config, dataset, folder, gan), checkpoint],
+            verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
+        )
+    except KeyboardInterrupt as interrupt:
+        say(f"\nStopped. Continue it:  python train.py --resume {folder.path}")
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+    if not _is_finite(gan):
+        print(
+            f"train.py: error: the losses are no longer finite; the last good state is in "
+            f"{folder.checkpoints}", file=sys.stderr,
+        )
+        return 1
+    _export(gan, folder)
+    say(*_summarize(folder, gan, time.monotonic() - started))
+    return 0
+
+
+def build(config: Config, dataset):
+    """The compiled GAN that the settings describe."""
+    import keras
+
+    from gan import GAN, build_discriminator, build_generator
+
+    num_classes = None if config.unconditional else dataset.num_classes
+    shape = dataset.image_shape
+    gan = GAN(
+        build_generator(shape, num_classes=num_classes),
+        build_discriminator(shape, num_classes=num_classes),
+        num_classes=num_classes,
+        seed=config.seed,
+        ema_half_life_images=config.ema_half_life or None,
+    )
+    gan.compile(
+        keras.optimizers.Adam(config.generator_learning_rate, beta_1=0.5),
+        keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5),
+        loss=config.loss,
+        penalty=None if config.penalty == "none" else config.penalty,
+        update=config.update,
+    )
+    return gan
+
+
+def describe(config: Config, dataset) -> dict:
+    """What config.json holds: the settings, the data and the versions behind them."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    return {
+        "settings": dataclasses.asdict(config),
+        "data": {
+            "name": dataset.name,
+            "images": len(dataset.train_images),
+            "image_shape": list(dataset.image_shape),
+            "num_classes": dataset.num_classes,
+            "checksum": dataset.checksum,
+            "notice": dataset.notice,
+        },
+        "versions": {
+            "python": sys.version.split()[0],
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _watchers(config: Config, dataset, folder, gan) -> list:
+    import keras
+
+    import callbacks
+
+    real_images = _real_images_by_class(dataset, gan.num_classes)
+    watchers = [
+        keras.callbacks.TerminateOnNaN(),
+        callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
+        callbacks.TensorBoardSamples(
+            folder.logs / "samples", real_images=real_images, seed=config.seed
+        ),
+        keras.callbacks.TensorBoard(folder.logs, write_graph=False),
+        keras.callbacks.CSVLogger(folder.history, append=True),
+    ]
+    return watchers + ([callbacks.TimeLimit(config.minutes)] if config.minutes else [])
+
+
+def _real_images_by_class(dataset, num_classes: int | None):
+    """The first hundred training images, or the first ten of each class, a row each."""
+    import numpy as np
+
+    if num_classes is None:
+        return dataset.train_images[:100]
+    rows = [np.flatnonzero(dataset.train_labels == label)[:10] for label in range(num_classes)]
+    return dataset.train_images[np.concatenate(rows)]
+
+
+def _export(gan, folder) -> None:
+    from gan.files import whole_file
+
+    for model, path in ((gan, folder.model), (gan.sampler, folder.generator)):
+        with whole_file(path) as temporary:
+            model.save(temporary)
+
+
+def _is_finite(gan) -> bool:
+    return all(math.isfinite(value) for value in gan.history.history.get("loss", []))
+
+
+def _summarize(folder, gan, seconds: float) -> list[str]:
+    minutes, seconds = divmod(round(seconds), 60)
+    newest = max(folder.samples.glob("epoch_*.png"))
+    return [
+        "",
+        f"Trained to step {int(gan.step.numpy())} in {minutes} min {seconds} s.",
+        f"Samples:    {newest}",
+        f"All epochs: {folder.samples / 'epochs.gif'}   (real images: {folder.samples / 'real.png'})",
+        f"Models:     {folder.model}, and {folder.generator} for Keras alone",
+        f"Curves:     {_tensorboard_command(folder.path)}",
+    ]
+
+
+def _tensorboard_command(path: Path) -> str:
+    beside_python = Path(sys.executable).with_name("tensorboard")
+    command = "tensorboard" if shutil.which("tensorboard") else os.path.relpath(beside_python)
+    return f"{command} --logdir {path}"
+
+
+def _new_config(options: argparse.Namespace) -> Config:
+    defaults = {
+        "dataset": "auto",
+        "epochs": None if hasattr(options, "minutes") else 10,
+        "minutes": None,
+        "steps_per_epoch": None,
+        "batch_size": 64,
+        "loss": "non_saturating",
+        "penalty": "none",
+        "generator_learning_rate": 5e-4,
+        "discriminator_learning_rate": 5e-4,
+        "ema_half_life": 10_000.0,
+        "update": "alternating",
+        "unconditional": False,
+        "seed": 0,
+        "checkpoint_every_epochs": 1,
+    }
+    return Config(**{name: getattr(options, name, value) for name, value in defaults.items()})
+
+
+def _settle(config: Config, dataset) -> Config:
+    """The settings with those filled in that depend on the data."""
+    count = len(dataset.train_images)
+    one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else count // config.batch_size
+    return dataclasses.replace(
+        config,
+        dataset=dataset.source,
+        steps_per_epoch=config.steps_per_epoch or max(1, one_epoch),
+        unconditional=config.unconditional or dataset.num_classes is None,
+    )
+
+
+def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
+    """The stored settings, with those flags that may change."""
+    try:
+        config = Config(**stored["settings"])
+    except (KeyError, TypeError):
+        raise UsageError(f"{options.resume / 'config.json'} is damaged: settings are missing") from None
+    given = {k: v for k, v in vars(options).items() if hasattr(config, k)}
+    if "dataset" in given:
+        given["dataset"] = _same_source(given["dataset"])
+    refused = [
+        f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
+        for name, value in given.items()
+        if name not in CHANGEABLE and value != getattr(config, name)
+    ]
+    if refused:
+        raise UsageError(f"a resumed run keeps its settings; not {', '.join(refused)}")
+    if "epochs" in given or "minutes" in given:
+        config = dataclasses.replace(config, epochs=None, minutes=None)
+    return dataclasses.replace(config, **{k: v for k, v in given.items() if k in CHANGEABLE})
+
+
+def _same_source(dataset: str) -> str:
+    """A path as the stored settings have it: absolute."""
+    path = Path(dataset).expanduser()
+    return str(path.resolve()) if path.exists() else dataset
+
+
+def _new_folder_path(options: argparse.Namespace) -> Path | None:
+    """Where the run goes, or None for a name that the dataset takes part in."""
+    if hasattr(options, "name"):
+        return Path("runs") / options.name
+    return getattr(options, "run_dir", None)
+
+
+def _default_name(dataset_name: str) -> str:
+    return f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset_name}"
+
+
+def _raise_terminated(signal_number, frame):
+    raise Terminated
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    return 0.0 if float(text) == 0 else _positive(text)
+
+
+def _name(text: str) -> str:
+    if not text or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name; for a path use --run-dir")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
