@@ -23,6 +23,7 @@ __all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline"]
 
 NAMES = ("auto", "mnist", "fashion_mnist", "digits")
 IDX_STEMS = {"train": "train", "test": "t10k"}
+BATCHES_AHEAD = 2
 ASSETS = Path(__file__).parent / "assets"
 
 MIRRORS = {
@@ -172,6 +173,11 @@ def pipeline(
         return batch[0] if labels is None else tuple(batch)
 
     dataset = tf.data.Dataset.counter(start_step).map(make_batch, num_parallel_calls=2)
+    options = tf.data.Options()
+    # Autotuning has nothing to tune here, and its thread, which wakes at ever longer intervals, keeps
+    # the end of `fit` waiting for its next turn.
+    options.autotune.enabled = False
+    dataset = dataset.with_options(options)
     return _prefetch(dataset, tf.config.list_logical_devices("GPU"))
 
 
@@ -191,7 +197,7 @@ def _prefetch(dataset: tf.data.Dataset, gpus: list) -> tf.data.Dataset:
     """Prepares batches ahead, in the GPU's memory where there is one and no strategy shares them."""
     if gpus and not tf.distribute.has_strategy():
         return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset.prefetch(BATCHES_AHEAD)
 
 
 def _check_images(images: np.ndarray, name: str = "images") -> None:
@@ -260,7 +266,7 @@ def _load_known(name: str) -> Dataset:
         dataset = _load_npz(npz, name)
     else:
         try:
-            if not any(folder.glob("*train-images*")):
+            if not _is_complete(folder):
                 download(HASHES[name], MIRRORS[name], folder)
         except DataError as error:
             raise DataError(
@@ -270,6 +276,12 @@ def _load_known(name: str) -> Dataset:
             ) from error
         dataset = _load_idx_folder(folder, name)
     return dataclasses.replace(dataset, source=name)
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether a folder has all four files, packed or not; a broken download has fewer."""
+    parts = [f"*{stem}-{part}*" for stem in IDX_STEMS.values() for part in ("images", "labels")]
+    return all(_find_one(folder, pattern) for pattern in parts)
 
 
 def _explain_fallback(error: DataError) -> str:
@@ -303,7 +315,10 @@ def _find_one(folder: Path, pattern: str) -> Path | None:
 
 def _load_npz(path: Path, name: str) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array, not an archive of named ones")
             arrays = {key: file[key] for key in file.files if key[:2] in ("x_", "y_")}
             keys = ", ".join(file.files)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:

@@ -7,6 +7,7 @@ verdict on the same images; the generator's average follows. Everything random i
 """
 
 import types
+import warnings
 
 import keras
 import numpy as np
@@ -82,6 +83,8 @@ class GAN(keras.Model):
                 "`ema_half_life_images` must be positive, or None for no average. "
                 f"Received: ema_half_life_images={ema_half_life_images}"
             )
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes
@@ -197,6 +200,7 @@ class GAN(keras.Model):
                 "`discriminator_steps` must be a whole number from 1. "
                 f"Received: discriminator_steps={discriminator_steps!r}"
             )
+        _warn_of_sigmoid(self.discriminator)
         players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
         players.build_players(
             self.generator.trainable_variables, self.discriminator.trainable_variables
@@ -493,6 +497,15 @@ def _check_labels(labels: np.ndarray, num_classes: int) -> None:
         raise ValueError(
             f"Labels must lie in 0..{num_classes - 1}. "
             f"Received: labels from {labels.min()} to {labels.max()}"
+        )
+
+
+def _warn_of_sigmoid(discriminator: keras.Model) -> None:
+    if getattr(discriminator.layers[-1], "activation", None) is keras.activations.sigmoid:
+        warnings.warn(
+            "The discriminator ends in a sigmoid, but the losses take logits and would squash them again: "
+            "end it in a linear layer.",
+            stacklevel=3,
         )
 
 

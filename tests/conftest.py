@@ -1,0 +1,97 @@
+"""The tiny model and the tiny data that most tests train, and where the real MNIST is."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan import GAN, build_discriminator, build_generator
+from gan.data import pipeline
+
+IMAGE_SHAPE = (8, 8, 1)
+LATENT_DIM = 4
+BATCH_SIZE = 8
+STEPS = 3
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+
+
+def make_gan(num_classes=None, compiled=True, seed=0, ema_half_life_images=100, **compile_arguments):
+    """The smallest GAN that has batch norm and dropout; the same weights at every call."""
+    keras.utils.set_random_seed(7)
+    gan = GAN(
+        build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, width=2),
+        build_discriminator(IMAGE_SHAPE, num_classes, width=2),
+        num_classes=num_classes,
+        seed=seed,
+        ema_half_life_images=ema_half_life_images,
+    )
+    if compiled:
+        gan.compile(**compile_arguments)
+    return gan
+
+
+def make_images(count=40):
+    return np.random.default_rng(1).integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
+
+
+def make_labels(count=40, num_classes=3):
+    return np.arange(count, dtype=np.int32) % num_classes
+
+
+def make_dataset(num_classes=None, start_step=0) -> tf.data.Dataset:
+    labels = None if num_classes is None else make_labels(num_classes=num_classes)
+    return pipeline(make_images(), labels, batch_size=BATCH_SIZE, seed=5, start_step=start_step)
+
+
+def fit(gan, epochs=1, start_step=0, **kwargs):
+    """A real `fit` of a few steps an epoch, from any step on."""
+    dataset = make_dataset(gan.num_classes, start_step)
+    return gan.fit(
+        dataset, steps_per_epoch=STEPS, initial_epoch=start_step // STEPS, epochs=epochs, verbose=0, **kwargs
+    )
+
+
+def state_of(gan) -> dict[str, np.ndarray]:
+    """Everything that training goes on from: weights, optimizers, step, random states."""
+    others = {id(v) for v in gan.metrics_variables}
+    variables = [v for v in gan.variables if id(v) not in others]
+    if gan.optimizer is not None:
+        variables += gan.optimizer.variables
+    return {f"{i}/{v.path}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+
+
+def assert_same_state(one, other):
+    one, other = state_of(one), state_of(other)
+    assert len(one) == len(other)
+    different = [
+        name for (name, a), b in zip(one.items(), other.values(), strict=True) if not np.array_equal(a, b)
+    ]
+    assert not different
+
+
+@pytest.fixture(params=[None, 3], ids=["unconditional", "conditional"])
+def num_classes(request):
+    return request.param
+
+
+@pytest.fixture
+def gan(num_classes):
+    return make_gan(num_classes)
+
+
+@pytest.fixture(scope="session")
+def mnist_path() -> Path:
+    """The real MNIST in Keras's layout, where the environment says it is."""
+    if "GAN_MNIST" not in os.environ:
+        pytest.skip("GAN_MNIST does not name MNIST's .npz")
+    return Path(os.environ["GAN_MNIST"])

@@ -1,0 +1,50 @@
+"""The house's arrows: train -> callbacks -> gan, and none of them back."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "gan.images": set(),
+    "gan.networks": set(),
+    "gan.losses": set(),
+    "gan.penalties": set(),
+    "gan.optimizer": set(),
+    "gan.files": set(),
+    "gan.idx": set(),
+    "gan.download": {"gan.files", "gan.idx"},
+    "gan.data": {"gan.images", "gan.download", "gan.idx"},
+    "gan.run": {"gan.files"},
+    "gan.model": {"gan.images", "gan.losses", "gan.penalties", "gan.optimizer"},
+    "gan": {"gan.model", "gan.networks"},
+}
+MODULES = [*(ROOT / "gan").glob("*.py"), *(ROOT / "callbacks").glob("*.py"), ROOT / "train.py"]
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path):
+    """The project's modules that a file imports, anywhere in it."""
+    known = {module_name(module) for module in MODULES}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & known or {node.module}
+    return found & known
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_follow_the_arrows(path):
+    name, imports = module_name(path), imports_of(path)
+    if name.startswith("gan"):
+        assert imports <= ALLOWED[name]
+    elif name.startswith("callbacks"):
+        assert "train" not in imports
+

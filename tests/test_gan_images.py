@@ -1,0 +1,54 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import images
+
+
+def test_uint8_survives_the_round_trip():
+    pixels = np.arange(256, dtype=np.uint8)
+    floats = images.to_float(pixels.astype(np.float32))
+    assert floats.min() == -1 and floats.max() == 1
+    np.testing.assert_array_equal(images.to_uint8(floats), pixels)
+
+
+def test_outside_is_clipped():
+    np.testing.assert_array_equal(images.to_uint8(np.array([-3.0, 3.0])), [0, 255])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grid_lays_out_row_by_row(channels):
+    tiles = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((5, 2, 3, channels), np.uint8)
+    grid = images.make_grid(tiles, columns=3, gap=1)
+    assert grid.shape == (5, 11, channels)
+    np.testing.assert_array_equal(grid[0, ::4, 0], [1, 2, 3])
+    np.testing.assert_array_equal(grid[3, ::4, 0], [4, 5, 0])
+    assert not grid[2].any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_png_holds_the_pixels(channels):
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)
+    decoded = np.asarray(Image.open(io.BytesIO(images.encode_png(image))))
+    np.testing.assert_array_equal(decoded.reshape(image.shape), image)
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.array([0.0, 255.0]), r"\[-1, 1\].*from 0 to 255"),
+        (np.array([-1.5, 0.0]), "from -1.5 to 0"),
+        (np.array([np.nan]), "from nan to nan"),
+        (np.array([0, 255]), "dtype=int64"),
+    ],
+)
+def test_other_ranges_are_refused(array, message):
+    with pytest.raises(ValueError, match=message):
+        images.check_range(array)
+
+
+def test_both_ranges_pass():
+    images.check_range(np.array([-1.0, 1.0], np.float32))
+    images.check_range(np.array([0, 255], np.uint8))

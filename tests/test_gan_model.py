@@ -1,0 +1,428 @@
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conftest import (
+    BATCH_SIZE,
+    IMAGE_SHAPE,
+    LATENT_DIM,
+    STEPS,
+    assert_same_state,
+    fit,
+    make_dataset,
+    make_gan,
+    make_images,
+    make_labels,
+    state_of,
+)
+from gan import GAN, build_discriminator, build_generator
+from gan.model import AVERAGE_RAMP_UP
+
+LOGS = {"loss", "d_loss", "g_loss", "real_logits", "fake_logits"}
+
+
+class MeanDifference(keras.metrics.Metric):
+    """The difference of the mean pixels: the smallest metric of quality."""
+
+    def __init__(self, name="mean_difference", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_weight(name="total", initializer="zeros")
+
+    def update_state(self, real_images, fake_images):
+        self.total.assign_add(keras.ops.mean(real_images) - keras.ops.mean(fake_images))
+
+    def result(self):
+        return self.total
+
+
+class Recorder(keras.callbacks.Callback):
+    """Copies weights at each batch's end."""
+
+    def __init__(self):
+        super().__init__()
+        self.generators, self.averages, self.discriminators = [], [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.generators.append(self.model.generator.get_weights())
+        self.discriminators.append(self.model.discriminator.get_weights())
+        if self.model.average_generator is not None:
+            self.averages.append(self.model.average_generator.get_weights())
+
+
+def first_batch(num_classes):
+    return next(iter(make_dataset(num_classes)))
+
+
+def changed(before, after):
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+@pytest.mark.parametrize("penalty", [None, "r1"])
+@pytest.mark.parametrize("loss", ["non_saturating", "hinge"])
+def test_every_weight_learns_and_logs_are_finite(num_classes, update, penalty, loss):
+    gan = make_gan(num_classes, update=update, penalty=penalty, loss=loss)
+    before = {"generator": gan.generator.get_weights(), "discriminator": gan.discriminator.get_weights()}
+    history = fit(gan, epochs=2).history
+    assert all(changed(before["generator"], gan.generator.get_weights()))
+    moved = changed(before["discriminator"], gan.discriminator.get_weights())
+    # Where hinge is linear, what real images pull the last bias up, fake ones push it down.
+    assert all(moved[:-1] if loss == "hinge" and num_classes is None else moved)
+    assert set(history) == LOGS
+    assert np.isfinite(list(history.values())).all()
+    np.testing.assert_allclose(
+        np.add(history["d_loss"], history["g_loss"]), history["loss"], rtol=1e-6
+    )
+
+
+def gradients_by_hand(gan, data, update):
+    """The two players' gradients as the textbook takes them, one tape each, plain layers only."""
+    real_images, labels = data if isinstance(data, tuple) else (data, None)
+
+    def pair(x):
+        return x if labels is None else [x, labels]
+
+    latents = gan._draw_latents(0, gan.step, real_images)
+    random_states = [v.numpy() for v in gan._random_states()]
+    with tf.GradientTape(persistent=True) as tape:
+        fake_images = gan.generator(pair(latents), training=True)
+        real_logits = gan.discriminator(pair(real_images), training=True)
+        fake_logits = gan.discriminator(pair(fake_images), training=True)
+        d_loss = tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(
+            tf.nn.softplus(fake_logits)
+        )
+        g_loss = tf.reduce_mean(tf.nn.softplus(-fake_logits))
+    d_gradients = tape.gradient(d_loss, gan.discriminator.trainable_variables)
+    g_gradients = tape.gradient(g_loss, gan.generator.trainable_variables)
+    for variable, value in zip(gan._random_states(), random_states, strict=True):
+        variable.assign(value)
+    return list(map(tf.convert_to_tensor, g_gradients)), list(map(tf.convert_to_tensor, d_gradients))
+
+
+def test_simultaneous_gradients_are_the_textbooks(num_classes):
+    gan = make_gan(num_classes, optimizer=keras.optimizers.SGD(1.0), update="simultaneous")
+    data = first_batch(num_classes)
+    moving = make_gan(num_classes, optimizer=keras.optimizers.SGD(1.0), update="simultaneous")
+    expected = gradients_by_hand(gan, data, "simultaneous")
+    before = [[v.numpy() for v in n.trainable_variables] for n in (moving.generator, moving.discriminator)]
+    moving.train_step(data)
+    after = [[v.numpy() for v in n.trainable_variables] for n in (moving.generator, moving.discriminator)]
+    for gradients, olds, news in zip(expected, before, after, strict=True):
+        for gradient, old, new in zip(gradients, olds, news, strict=True):
+            np.testing.assert_allclose(old - new, gradient, atol=2e-6)
+
+
+def test_alternating_generator_learns_from_the_moved_discriminator(num_classes):
+    """Its step equals one on a discriminator that had moved before."""
+    sgd = keras.optimizers.SGD
+    gan = make_gan(num_classes, generator_optimizer=sgd(0.0), discriminator_optimizer=sgd(0.5))
+    gan.train_step(first_batch(num_classes))  # moves the discriminator alone
+    reference = make_gan(num_classes)
+    reference.discriminator.set_weights(gan.discriminator.get_weights())
+    both = make_gan(num_classes, generator_optimizer=sgd(1.0), discriminator_optimizer=sgd(0.5))
+    before = [v.numpy() for v in both.generator.trainable_variables]
+    data = first_batch(num_classes)
+    both.train_step(data)
+    # Dropout's states stand where they stood before the generator's own pass.
+    for variable, state in zip(reference._random_states(), both._random_states(), strict=True):
+        variable.assign(state)
+    for variable in reference._random_states():
+        variable.assign(variable.numpy() - np.array([0, variable.numpy()[1] - 2], np.uint32))
+    real_images, labels = data if num_classes else (data, None)
+    latents = reference._draw_latents(0, reference.step, real_images)
+    with tf.GradientTape() as tape:
+        fakes = reference.generator(latents if labels is None else [latents, labels], training=True)
+        logits = reference.discriminator(fakes if labels is None else [fakes, labels], training=True)
+        loss = tf.reduce_mean(tf.nn.softplus(-logits))
+    expected = tape.gradient(loss, reference.generator.trainable_variables)
+    for old, new, gradient in zip(before, both.generator.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(old - new.numpy(), tf.convert_to_tensor(gradient), atol=2e-6)
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_the_generator_moves_at_every_nth_step(update):
+    gan = make_gan(update=update, discriminator_steps=2)
+    before, recorder = gan.generator.trainable_variables[0].numpy(), Recorder()
+    history = fit(gan, epochs=2, callbacks=[recorder]).history
+    kernels = [before] + [weights[0] for weights in recorder.generators]
+    assert changed(kernels[:-1], kernels[1:]) == [False, True] * STEPS
+    assert [int(player.iterations) for player in gan.optimizer.optimizers] == [STEPS, 2 * STEPS]
+    assert np.isfinite(history["g_loss"]).all()
+
+
+def test_batch_statistics_move_and_dropout_differs():
+    gan = make_gan()
+    norm = next(la for la in gan.generator.layers if isinstance(la, keras.layers.BatchNormalization))
+    before = norm.moving_mean.numpy()
+    states = [v.numpy() for v in gan._random_states()]
+    fit(gan)
+    assert not np.array_equal(before, norm.moving_mean)
+    assert len(states) == 2
+    assert all(changed(states, [v.numpy() for v in gan._random_states()]))
+
+
+def test_the_average_follows_its_formula():
+    gan = make_gan(ema_half_life_images=20.0)
+    expected, recorder = gan.average_generator.get_weights(), Recorder()
+    fit(gan, epochs=3, callbacks=[recorder])
+    for step, (weights, averages) in enumerate(zip(recorder.generators, recorder.averages, strict=True)):
+        half_life = min(20.0, AVERAGE_RAMP_UP * (step + 1) * BATCH_SIZE)
+        decay = 0.5 ** (BATCH_SIZE / half_life)
+        expected = [decay * e + (1 - decay) * w for e, w in zip(expected, weights, strict=True)]
+        for average, value in zip(averages, expected, strict=True):
+            np.testing.assert_allclose(average, value, rtol=1e-4, atol=1e-6)
+
+
+def test_the_average_draws_the_samples():
+    gan = make_gan()
+    fit(gan)
+    latents = np.ones((2, LATENT_DIM), np.float32)
+    np.testing.assert_array_equal(gan(latents), gan.average_generator(latents))
+    assert gan.average_generator.trainable_variables == []
+    without = make_gan(ema_half_life_images=None)
+    assert without.sampler is without.generator
+    np.testing.assert_array_equal(without(latents), without.generator(latents))
+
+
+def test_a_run_is_a_function_of_seed_and_step(num_classes):
+    one, same, other = make_gan(num_classes), make_gan(num_classes), make_gan(num_classes, seed=1)
+    for gan in (one, same, other):
+        fit(gan, epochs=2)
+    assert_same_state(one, same)
+    assert any(changed(one.get_weights(), other.get_weights()))
+    assert int(one.step) == 2 * STEPS
+
+
+def test_evaluation_leaves_training_alone_and_compares_between_epochs(num_classes):
+    quiet, evaluated = make_gan(num_classes), make_gan(num_classes)
+    fit(quiet, epochs=2)
+    data = make_dataset(num_classes)
+    fit(evaluated, epochs=2, validation_data=data, validation_steps=2)
+    for one, other in zip(quiet.generator.weights, evaluated.generator.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    results = [evaluated.evaluate(data, steps=2, verbose=0, return_dict=True) for _ in range(2)]
+    assert results[0] == results[1]
+    assert set(results[0]) == LOGS
+    assert evaluated.evaluate(data, steps=2, verbose=0)[0] == results[0]["loss"]
+
+
+def test_metrics_of_quality_are_validated(num_classes, tmp_path):
+    gan = make_gan(num_classes, metrics=[MeanDifference()])
+    data = make_dataset(num_classes)
+    history = fit(gan, validation_data=data, validation_steps=2).history
+    assert set(history) == LOGS | {f"val_{key}" for key in LOGS | {"mean_difference"}}
+    first = gan.evaluate(data, steps=2, verbose=0, return_dict=True)
+    assert first["mean_difference"] != 0
+    with keras.saving.custom_object_scope({"MeanDifference": MeanDifference}):
+        gan.save(tmp_path / "gan.keras")
+        copy = keras.models.load_model(tmp_path / "gan.keras")
+    assert copy.evaluate(data, steps=2, verbose=0, return_dict=True) == first
+
+
+def test_epoch_logs_are_means_of_the_epochs_steps():
+    class Steps(keras.callbacks.Callback):
+        running = ()
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.running = (*self.running, logs["d_loss"])
+
+    steps = Steps()
+    history = fit(make_gan(), callbacks=[steps]).history
+    assert history["d_loss"][0] == pytest.approx(steps.running[-1])
+    assert len(set(steps.running)) == STEPS
+
+
+def test_generate(num_classes):
+    gan = make_gan(num_classes)
+    images = gan.generate(300, seed=3)
+    assert (images.shape, images.dtype) == ((300, *IMAGE_SHAPE), np.uint8)
+    np.testing.assert_array_equal(images, gan.generate(300, seed=3))
+    np.testing.assert_array_equal(images[:5], gan.generate(5, seed=3))
+    assert not np.array_equal(gan.generate(5), gan.generate(5))
+    assert gan.generate(0).shape == (0, *IMAGE_SHAPE)
+
+
+def test_generate_draws_the_labels_asked_for():
+    gan = make_gan(3)
+    ones = gan.generate(4, labels=[1] * 4, seed=0)
+    np.testing.assert_array_equal(ones[1], gan.generate(4, seed=0)[1])
+    with pytest.raises(ValueError, match=r"Labels must lie in 0..2.*from 1 to 3"):
+        gan.generate(2, labels=[1, 3])
+    with pytest.raises(ValueError, match=r"shape \(2,\)"):
+        gan.generate(2, labels=[1])
+    with pytest.raises(ValueError, match="num_classes=None"):
+        make_gan().generate(1, labels=[0])
+
+
+def test_predict_draws_samples(num_classes):
+    gan = make_gan(num_classes)
+    latents = np.random.default_rng(0).normal(size=(5, LATENT_DIM)).astype("float32")
+    inputs = latents if num_classes is None else [latents, make_labels(5)]
+    predicted = gan.predict(inputs, verbose=0)
+    np.testing.assert_allclose(predicted, gan(inputs), atol=1e-6)
+
+
+def test_config_is_a_fixed_point(gan):
+    config = json.dumps(keras.saving.serialize_keras_object(gan))
+    copy = keras.saving.deserialize_keras_object(json.loads(config))
+    assert json.dumps(keras.saving.serialize_keras_object(copy)) == config
+    public = [{name for name in dir(model) if not name.startswith("_")} for model in (gan, copy)]
+    assert public[0] == public[1]
+
+
+def test_compile_arguments_survive_the_file(tmp_path):
+    gan = make_gan(
+        generator_optimizer=keras.optimizers.Adam(1e-4),
+        discriminator_optimizer=keras.optimizers.SGD(2e-4),
+        loss="hinge",
+        penalty="r1",
+        update="simultaneous",
+        discriminator_steps=2,
+        steps_per_execution=3,
+    )
+    gan.save(tmp_path / "gan.keras")
+    copy = keras.models.load_model(tmp_path / "gan.keras")
+    assert copy.get_compile_config() == gan.get_compile_config()
+    assert copy.steps_per_execution == 3
+    assert [type(p).__name__ for p in copy.optimizer.optimizers] == ["Adam", "SGD"]
+
+
+def test_one_optimizer_for_both_becomes_two():
+    for arguments in ({"optimizer": "adam"}, {"generator_optimizer": keras.optimizers.Adam(0.01)}):
+        generator, discriminator = make_gan(**arguments).optimizer.optimizers
+        assert generator is not discriminator
+        assert float(generator.learning_rate) == float(discriminator.learning_rate)
+
+
+def test_saved_loaded_and_saved_weights_go_on_to_the_same_bits(gan, num_classes, tmp_path):
+    fit(gan, epochs=1)
+    gan.save(tmp_path / "gan.keras")
+    gan.save_weights(tmp_path / "gan.weights.h5")
+    loaded = keras.models.load_model(tmp_path / "gan.keras")
+    restored = make_gan(num_classes)
+    restored.load_weights(tmp_path / "gan.weights.h5")
+    assert_same_state(gan, loaded)
+    for model in (gan, loaded, restored):
+        fit(model, epochs=2, start_step=STEPS)
+    assert_same_state(gan, loaded)
+    assert_same_state(gan, restored)
+
+
+CHILD = """
+import sys
+import keras
+import numpy as np
+import gan
+
+sys.path.insert(0, "tests")
+model = keras.models.load_model(sys.argv[1])
+from conftest import STEPS, fit, state_of
+fit(model, epochs=2, start_step=STEPS)
+np.savez(sys.argv[2], **{str(i): v for i, v in enumerate(state_of(model).values())})
+"""
+
+
+def test_loads_in_a_process_that_only_imports_gan(gan, tmp_path, request):
+    fit(gan)
+    gan.save(tmp_path / "gan.keras")
+    fit(gan, epochs=2, start_step=STEPS)
+    arguments = [str(tmp_path / "gan.keras"), str(tmp_path / "state.npz")]
+    subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments], check=True, cwd=request.config.rootpath, timeout=300
+    )
+    with np.load(tmp_path / "state.npz") as other:
+        for index, value in enumerate(state_of(gan).values()):
+            np.testing.assert_array_equal(value, other[str(index)])
+
+
+def test_loads_without_compiling_and_compiles_twice(gan, tmp_path):
+    gan.compile(loss="hinge")
+    fit(gan)
+    gan.save(tmp_path / "gan.keras")
+    plain = keras.models.load_model(tmp_path / "gan.keras", compile=False)
+    np.testing.assert_array_equal(plain.generate(3, seed=0), gan.generate(3, seed=0))
+    plain.compile()
+    fit(plain)
+
+
+def test_the_sampler_alone_loads_with_keras_alone(gan, num_classes, tmp_path):
+    fit(gan)
+    gan.sampler.save(tmp_path / "generator.keras")
+    alone = keras.models.load_model(tmp_path / "generator.keras")
+    latents = keras.random.normal((3, LATENT_DIM))
+    inputs = latents if num_classes is None else [latents, keras.ops.arange(3)]
+    np.testing.assert_array_equal(alone(inputs), gan(inputs))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_arrays_of_either_range_train_alike(dtype):
+    gan = make_gan(3)
+    images = make_images()
+    arrays = images if dtype == np.uint8 else images.astype(np.float32) / 127.5 - 1
+    history = gan.fit(arrays, make_labels(), batch_size=8, epochs=1, verbose=0).history
+    reference = make_gan(3)
+    expected = reference.fit(
+        images.astype(np.float32) / 127.5 - 1, make_labels(), batch_size=8, epochs=1, verbose=0
+    ).history
+    assert history["d_loss"] == pytest.approx(expected["d_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "images, labels, message",
+    [
+        (make_images().astype("float32"), make_labels(), r"\[-1, 1\].*from 0 to 255"),
+        (make_images(), make_labels() + 1, r"Labels must lie in 0..2. Received: labels from 1 to 3"),
+        (make_images(), None, r"needs batches of \(images, labels\).*labels=none"),
+        (make_images(), np.eye(3)[make_labels()], r"labels=of shape \(\w+, 3\)"),
+        (make_images().repeat(2, axis=1), make_labels(), r"\(batch, 8, 8, 1\).*16, 8, 1"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        make_gan(3).fit(images, labels, batch_size=8, verbose=0)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    generator, discriminator = build_generator((8, 8, 1), 4), build_discriminator((12, 8, 1))
+    with pytest.raises(ValueError, match=r"generator \(8, 8, 1\), discriminator \(12, 8, 1\)"):
+        GAN(generator, discriminator)
+    with pytest.raises(ValueError, match="generator must take 2 input"):
+        GAN(generator, build_discriminator((8, 8, 1), num_classes=3), num_classes=3)
+    unbuilt = keras.Sequential([keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))])
+    with pytest.raises(ValueError, match="generator must be built"):
+        GAN(unbuilt, build_discriminator((8, 8, 1)))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"update": "both"}, "alternating, simultaneous. Received: update='both'"),
+        ({"discriminator_steps": 0}, "Received: discriminator_steps=0"),
+        ({"optimizer": "adam", "generator_optimizer": "sgd"}, "not both"),
+        ({"loss": "bce"}, "Invalid `loss`"),
+        ({"penalty": "gp"}, "Invalid `penalty`"),
+    ],
+)
+def test_compile_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_gan(**arguments)
+
+
+def test_a_sigmoid_under_a_loss_of_logits_draws_a_warning():
+    discriminator = keras.Sequential(
+        [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")]
+    )
+    gan = GAN(build_generator(IMAGE_SHAPE, LATENT_DIM), discriminator)
+    with pytest.warns(UserWarning, match="sigmoid"):
+        gan.compile()
+
+
+@pytest.mark.parametrize("arguments", [{"ema_half_life_images": 0}, {"seed": -1}])
+def test_constructor_refuses(arguments):
+    with pytest.raises(ValueError, match=f"{next(iter(arguments))}"):
+        GAN(build_generator(IMAGE_SHAPE), build_discriminator(IMAGE_SHAPE), **arguments)

@@ -1,0 +1,63 @@
+import keras
+import numpy as np
+import pytest
+
+from gan import build_discriminator, build_generator
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3), (28, 28, 1), (32, 24, 3), (64, 64, 3)])
+def test_shapes_and_range(shape, num_classes):
+    generator = build_generator(shape, 6, num_classes, width=4)
+    discriminator = build_discriminator(shape, num_classes, width=4)
+    latents, labels = keras.random.normal((5, 6)), keras.ops.arange(5) % 3
+    images = generator(latents if num_classes is None else [latents, labels])
+    assert tuple(images.shape) == (5, *shape)
+    assert np.abs(images).max() <= 1
+    logits = discriminator(images if num_classes is None else [images, labels])
+    assert tuple(logits.shape) == (5, 1)
+
+
+def test_last_layers_have_the_range_the_losses_need():
+    assert build_generator().layers[-1].activation is keras.activations.tanh
+    assert build_discriminator().layers[-1].activation is keras.activations.linear
+
+
+def test_larger_images_get_more_stages_not_larger_kernels():
+    def convolutions(size):
+        layers = build_generator((size, size, 1), width=4).layers
+        return [layer for layer in layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+
+    assert [len(convolutions(size)) for size in (16, 28, 32, 64)] == [2, 2, 2, 3]
+    assert {layer.kernel_size for layer in convolutions(64)} == {(4, 4)}
+
+
+def test_labels_matter():
+    generator, discriminator = build_generator(num_classes=3), build_discriminator(num_classes=3)
+    latents = np.random.default_rng(0).normal(size=(1, 100)).repeat(2, 0)
+    images = np.asarray(generator([latents, np.array([0, 1])]))
+    assert not np.allclose(images[0], images[1])
+    logits = np.asarray(discriminator([images[:1].repeat(2, 0), np.array([0, 1])]))
+    assert logits[0] != logits[1]
+
+
+def test_the_projection_is_the_papers_inner_product():
+    discriminator = build_discriminator((8, 8, 1), num_classes=3, width=2)
+    features = keras.Model(discriminator.inputs[0], discriminator.get_layer("features").output)
+    images, labels = np.random.default_rng(0).normal(size=(4, 8, 8, 1)), np.array([0, 1, 2, 1])
+    phi = np.asarray(features(images))
+    embedding = discriminator.get_layer("label_embedding").get_weights()[0][labels]
+    kernel, bias = discriminator.get_layer("realness").get_weights()
+    expected = phi @ kernel + bias + (phi * embedding).sum(1, keepdims=True)
+    np.testing.assert_allclose(discriminator([images, labels]), expected, atol=1e-5)
+
+
+def test_generator_is_stock_keras(tmp_path):
+    generator = build_generator((8, 8, 1), 4, num_classes=3, width=2)
+    modules = {type(layer).__module__.split(".")[0] for layer in generator.layers}
+    assert modules == {"keras"}
+
+
+@pytest.mark.parametrize("build", [build_generator, build_discriminator])
+def test_indivisible_sides_are_refused(build):
+    with pytest.raises(ValueError, match=r"divisible by 4.*Received: image_shape=\(30, 28, 1\)"):
+        build((30, 28, 1))
