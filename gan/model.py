@@ -300,9 +300,11 @@ class GAN(keras.Model):
         replica = tf.distribute.get_replica_context()
         count = tf.shape(real_images)[0]
         start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
-        seed = tf.random.fold_in(tf.constant([self.seed, stream], tf.int64), counter.value)
-        global_latents = tf.random.stateless_normal(
-            (count * replica.num_replicas_in_sync, self.latent_dim), seed, alg="philox"
+        seed = tf.random.fold_in(
+            tf.constant([self.seed, stream], tf.int64), counter.value, alg="philox"
+        )
+        global_latents = _standard_normal(
+            (count * replica.num_replicas_in_sync, self.latent_dim), seed
         )
         latents = global_latents[start : start + count]
         return tf.ensure_shape(latents, (real_images.shape[0], self.latent_dim))
@@ -448,6 +450,13 @@ class _TotalLoss(keras.metrics.Metric):
 
     def reset_state(self):
         pass  # it has no state of its own
+
+
+def _standard_normal(shape: tuple, seed):
+    """Normal numbers that are the same under XLA, which shares only the raw bits with TensorFlow."""
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
+    uniform = (tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5) * 2.0**-23  # exact, and never 0 or 1
+    return tf.math.ndtri(uniform)
 
 
 def _check_networks(generator, discriminator, num_classes) -> tuple[int, tuple[int, int, int]]:

@@ -25,18 +25,17 @@ def fresh_keras():
     keras.utils.set_random_seed(0)
 
 
-def make_gan(num_classes=None, compiled=True, seed=0, ema_half_life_images=100, **compile_arguments):
+def make_gan(num_classes=None, seed=0, ema_half_life_images=100, dropout=0.3, **compile_arguments):
     """The smallest GAN that has batch norm and dropout; the same weights at every call."""
     keras.utils.set_random_seed(7)
     gan = GAN(
         build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, width=2),
-        build_discriminator(IMAGE_SHAPE, num_classes, width=2),
+        build_discriminator(IMAGE_SHAPE, num_classes, width=2, dropout=dropout),
         num_classes=num_classes,
         seed=seed,
         ema_half_life_images=ema_half_life_images,
     )
-    if compiled:
-        gan.compile(**compile_arguments)
+    gan.compile(**compile_arguments)
     return gan
 
 

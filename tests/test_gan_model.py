@@ -198,6 +198,16 @@ def test_a_run_is_a_function_of_seed_and_step(num_classes):
     assert int(one.step) == 2 * STEPS
 
 
+def test_latents_are_standard_normal_and_new_at_each_step():
+    gan, images = make_gan(), np.zeros((20_000, *IMAGE_SHAPE), np.float32)
+    latents = [gan._draw_latents(0, keras.Variable(step), images).numpy() for step in (0, 1)]
+    assert np.isfinite(latents).all()
+    np.testing.assert_allclose(np.mean(latents, axis=1), 0, atol=0.04)
+    np.testing.assert_allclose(np.std(latents, axis=1), 1, atol=0.03)
+    assert np.abs(np.corrcoef(np.hstack(latents), rowvar=False) - np.eye(2 * LATENT_DIM)).max() < 0.04
+    assert not np.array_equal(latents[0], gan._draw_latents(1, keras.Variable(0), images))
+
+
 def test_evaluation_leaves_training_alone_and_compares_between_epochs(num_classes):
     quiet, evaluated = make_gan(num_classes), make_gan(num_classes)
     fit(quiet, epochs=2)

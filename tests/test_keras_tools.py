@@ -1,0 +1,207 @@
+"""Stock Keras tools in a real `fit`: each has its documented effect, on both players."""
+
+import csv
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan, state_of
+
+RATES = ("learning_rate_generator", "learning_rate_discriminator")
+
+
+def rates(gan):
+    return [float(player.learning_rate.numpy()) for player in gan.optimizer.optimizers]
+
+
+def poison(network):
+    """Makes a network's outputs NaN."""
+    for variable in network.trainable_variables:
+        variable.assign(np.full(variable.shape, np.nan))
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Raises in the middle of an epoch, as a Ctrl-C does."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.interrupted_epoch, self.epoch = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == self.interrupted_epoch and batch == 1:
+            raise KeyboardInterrupt
+
+
+def test_learning_rate_scheduler_sets_and_logs_both(gan):
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    gan.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(8e-4))
+    history = fit(gan, epochs=2, callbacks=[scheduler]).history
+    assert rates(gan) == pytest.approx([1e-4, 2e-4])
+    assert history[RATES[0]] == pytest.approx([2e-4, 1e-4])
+    assert history[RATES[1]] == pytest.approx([4e-4, 2e-4])
+
+
+def test_a_rate_of_zero_stops_both(gan):
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)
+    before = [v.numpy() for v in gan.trainable_variables]
+    fit(gan, callbacks=[scheduler])
+    for old, new in zip(before, gan.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_reduce_lr_on_plateau_reduces_both(gan):
+    plateau = keras.callbacks.ReduceLROnPlateau("d_loss", 0.1, patience=1, min_delta=1e9, mode="min")
+    gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(2e-3))
+    history = fit(gan, epochs=2, callbacks=[plateau]).history
+    assert rates(gan) == pytest.approx([1e-4, 2e-4])
+    assert RATES[1] in history
+
+
+def test_tensorboard_logs_both_rates_and_the_speed(gan, tmp_path):
+    board = keras.callbacks.TensorBoard(tmp_path, write_steps_per_second=True, histogram_freq=1)
+    fit(gan, epochs=2, callbacks=[board])
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0}).Reload()
+    read = {
+        tag: [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+        for tag in (*(f"epoch_{rate}" for rate in RATES), "epoch_loss", "epoch_steps_per_second")
+    }
+    assert read["epoch_learning_rate_generator"] == pytest.approx([5e-4, 5e-4])
+    assert read["epoch_learning_rate_discriminator"] == pytest.approx([5e-4, 5e-4])
+    assert len(read["epoch_loss"]) == 2
+    assert min(read["epoch_steps_per_second"]) > 0
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_terminate_on_nan_sees_either_player(player):
+    gan = make_gan()
+    poison(getattr(gan, player))
+    history = fit(gan, epochs=3, callbacks=[keras.callbacks.TerminateOnNaN()])
+    assert len(history.epoch) == 1
+    assert int(gan.step) == 1
+    assert math.isnan(history.history["loss"][0])
+
+
+def test_terminate_on_nan_sees_the_generator_alone():
+    class PoisonsTheGenerator:
+        def discriminator_loss(self, real_logits, fake_logits):
+            return tf.reduce_mean(fake_logits) - tf.reduce_mean(real_logits)
+
+        def generator_loss(self, real_logits, fake_logits):
+            return tf.reduce_mean(fake_logits) * np.nan
+
+    gan = make_gan(loss=PoisonsTheGenerator())
+    history = fit(gan, epochs=3, callbacks=[keras.callbacks.TerminateOnNaN()])
+    assert len(history.epoch) == 1
+
+
+def test_model_checkpoint_keeps_a_model_that_goes_on(gan, tmp_path):
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
+    fit(gan, epochs=2, callbacks=[checkpoint])
+    earlier = keras.models.load_model(tmp_path / "1.keras")
+    fit(earlier, epochs=2, start_step=STEPS)
+    assert_same_state(gan, earlier)
+
+
+def test_model_checkpoint_of_weights(gan, num_classes, tmp_path):
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
+    fit(gan, epochs=2, callbacks=[checkpoint])
+    earlier = make_gan(num_classes)
+    earlier.load_weights(tmp_path / "1.weights.h5")
+    fit(earlier, epochs=2, start_step=STEPS)
+    assert_same_state(gan, earlier)
+
+
+def test_early_stopping_restores_both_players(gan, num_classes):
+    stopping = keras.callbacks.EarlyStopping(
+        "d_loss", min_delta=1e9, patience=2, mode="min", restore_best_weights=True
+    )
+    history = fit(gan, epochs=9, callbacks=[stopping])
+    assert len(history.epoch) == 3
+    best = make_gan(num_classes)
+    fit(best, epochs=1)
+    for one, other in zip(gan.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_csv_logger_writes_every_log(gan, tmp_path):
+    history = fit(gan, epochs=2, callbacks=[keras.callbacks.CSVLogger(tmp_path / "log.csv")]).history
+    with open(tmp_path / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    for key, values in history.items():
+        assert [float(row[key]) for row in rows] == pytest.approx(values)
+
+
+def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path):
+    uninterrupted = make_gan(num_classes)
+    fit(uninterrupted, epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(gan, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)])
+    resumed = make_gan(num_classes)
+    dataset = make_dataset(num_classes, start_step=2 * STEPS)
+    backup = keras.callbacks.BackupAndRestore(tmp_path)
+    history = resumed.fit(dataset, steps_per_epoch=STEPS, epochs=3, verbose=0, callbacks=[backup])
+    assert history.epoch == [2]
+    assert_same_state(uninterrupted, resumed)
+
+
+def test_all_of_them_in_one_fit(gan, tmp_path):
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
+        keras.callbacks.ReduceLROnPlateau("val_loss", patience=1),
+        keras.callbacks.TensorBoard(tmp_path / "logs"),
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_loss", save_best_only=True),
+        keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+    ]
+    data = make_dataset(gan.num_classes)
+    history = fit(gan, epochs=3, validation_data=data, validation_steps=2, callbacks=callbacks)
+    assert history.epoch == [0, 1, 2]
+    assert rates(gan)[0] < 5e-4
+    assert keras.models.load_model(tmp_path / "best.keras").compiled
+
+
+def test_mixed_float16_scales_both_players_losses(num_classes):
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        gan = make_gan(num_classes)
+        before = state_of(gan)
+        history = fit(gan, epochs=2).history
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert isinstance(gan.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert 0 < history["loss"][-1] < 10  # the losses as they are, unscaled
+    assert int(gan.optimizer.step_counter) > 0
+    assert len(before) == len(state_of(gan))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}], ids=str
+)
+def test_ways_of_running_agree(arguments):
+    # Without dropout, whose random numbers XLA draws in its own way.
+    reference, gan = make_gan(3, dropout=0.0), make_gan(3, dropout=0.0, **arguments)
+    expected, history = fit(reference, epochs=2).history, fit(gan, epochs=2).history
+    for key, values in expected.items():
+        assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
+
+
+def test_replicas_share_the_batch_as_one_device_has_it(request):
+    """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
+    import subprocess
+    import sys
+
+    script = request.config.rootpath / "tests" / "two_replicas.py"
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, cwd=request.config.rootpath, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
