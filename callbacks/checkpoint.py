@@ -86,7 +86,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
         self._unsaved = (epoch + 1, logs)
-        if (epoch + 1) % self.every_n_epochs == 0 or self._is_best(logs):
+        is_best = self._is_best(logs)
+        if is_best or (epoch + 1) % self.every_n_epochs == 0:
             self._save()
 
     def on_train_end(self, logs=None):
