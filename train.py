@@ -1,8 +1,8 @@
 """Trains a GAN on images and keeps everything of it in a run folder.
 
-    python train.py                          # MNIST, or the embedded digits without a network
-    python train.py --minutes 5 --name first
-    python train.py --resume runs/first      # after a Ctrl-C, to the same bits
+python train.py                          # MNIST, or the embedded digits without a network
+python train.py --minutes 5 --name first
+python train.py --resume runs/first      # after a Ctrl-C, to the same bits
 """
 
 import argparse
@@ -77,7 +77,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--dataset", metavar="NAME|PATH",
+        "--dataset",
+        metavar="NAME|PATH",
         help="auto (MNIST, or the embedded digits where it is not to be had), mnist, fashion_mnist, "
         "digits, a folder of IDX files, or an .npz with x_train and perhaps y_train (default: auto)",
     )
@@ -87,10 +88,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     either = length.add_mutually_exclusive_group()
     either.add_argument("--epochs", type=_count, metavar="N", help="stop after N epochs (default: 10)")
     either.add_argument(
-        "--minutes", type=_positive, metavar="M", help="stop at the first epoch's end after M minutes"
+        "--minutes",
+        type=_positive,
+        metavar="M",
+        help="stop at the first epoch's end after M minutes",
     )
     length.add_argument(
-        "--steps-per-epoch", type=_count, metavar="N",
+        "--steps-per-epoch",
+        type=_count,
+        metavar="N",
         help=f"steps in an epoch (default: one pass over the data; {STEPS_FOR_SMALL} for a set of less "
         f"than {SMALL_DATASET:,} images)",
     )
@@ -103,15 +109,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--generator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.0005)"
     )
     recipe.add_argument(
-        "--discriminator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.0005)"
+        "--discriminator-learning-rate",
+        type=_positive,
+        metavar="RATE",
+        help="Adam's (default: 0.0005)",
     )
     recipe.add_argument(
-        "--ema-half-life", type=_not_negative, metavar="IMAGES",
+        "--ema-half-life",
+        type=_not_negative,
+        metavar="IMAGES",
         help="half-life of the generator's moving average, which draws the samples, in images seen; "
         "0 for no average (default: 10000)",
     )
     recipe.add_argument(
-        "--update", choices=UPDATES,
+        "--update",
+        choices=UPDATES,
         help="let the generator learn from the discriminator just updated, or move both at once "
         "(default: alternating)",
     )
@@ -122,12 +134,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
     where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
     where.add_argument(
-        "--resume", type=Path, metavar="DIR",
+        "--resume",
+        type=Path,
+        metavar="DIR",
         help="continue the run in DIR with its settings; --epochs, --minutes and "
         "--checkpoint-every-epochs may be changed",
     )
     folder.add_argument(
-        "--checkpoint-every-epochs", type=_count, metavar="N",
+        "--checkpoint-every-epochs",
+        type=_count,
+        metavar="N",
         help="how often to save a state to resume from (default: 1)",
     )
     output = parser.add_argument_group("output")
@@ -198,8 +214,11 @@ def train(config: Config, dataset, folder, report: dict, quiet: bool) -> int:
     try:
         gan.fit(
             pipeline(
-                dataset.train_images, labels,
-                batch_size=config.batch_size, seed=config.seed, start_step=start_step,
+                dataset.train_images,
+                labels,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                start_step=start_step,
             ),
             steps_per_epoch=config.steps_per_epoch,
             initial_epoch=epochs_done,
@@ -213,7 +232,8 @@ def train(config: Config, dataset, folder, report: dict, quiet: bool) -> int:
     if not _is_finite(gan):
         print(
             f"train.py: error: the losses are no longer finite; the last good state is in "
-            f"{folder.checkpoints}", file=sys.stderr,
+            f"{folder.checkpoints}",
+            file=sys.stderr,
         )
         return 1
     _export(gan, folder)
@@ -280,9 +300,7 @@ def _watchers(config: Config, dataset, folder, gan) -> list:
     watchers = [
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
-        callbacks.TensorBoardSamples(
-            folder.logs / "samples", real_images=real_images, seed=config.seed
-        ),
+        callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=config.seed),
         keras.callbacks.TensorBoard(folder.logs, write_graph=False),
         keras.callbacks.CSVLogger(folder.history, append=True),
     ]

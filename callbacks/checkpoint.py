@@ -107,9 +107,7 @@ class Checkpoint(keras.callbacks.Callback):
             "sha256": digest(weights),
             "logs": {key: value for key, value in logs.items() if math.isfinite(value)},
         }
-        write_whole(
-            self._manifest_path(epochs_done), json.dumps(manifest, indent=2).encode() + b"\n"
-        )
+        write_whole(self._manifest_path(epochs_done), json.dumps(manifest, indent=2).encode() + b"\n")
         self._unsaved = None
         self._remove_old()
 
@@ -148,9 +146,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _manifests(self) -> list[dict]:
         """All manifests, oldest epoch first."""
         paths = self.directory.glob("epoch_*.json")
-        return sorted(
-            (json.loads(path.read_text("utf-8")) for path in paths), key=lambda m: m["epoch"]
-        )
+        return sorted((json.loads(path.read_text("utf-8")) for path in paths), key=lambda m: m["epoch"])
 
     def _weights_path(self, epochs_done: int) -> Path:
         return self.directory / f"epoch_{epochs_done:04d}.weights.h5"

@@ -50,6 +50,4 @@ class SampleGrid(SampleCallback):
         frames = [Image.open(picture) for picture in pictures]
         durations = [MILLISECONDS_A_FRAME] * (len(frames) - 1) + [MILLISECONDS_THE_LAST]
         with whole_file(self.directory / "epochs.gif") as temporary:
-            frames[0].save(
-                temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0
-            )
+            frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)

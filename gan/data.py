@@ -325,7 +325,5 @@ def _load_npz(path: Path, name: str) -> Dataset:
         raise DataError(f"{path}: not a usable .npz file: {error}") from error
     if "x_train" not in arrays:
         raise DataError(f"{path}: it holds no array x_train, only: {keys or 'nothing'}")
-    splits = {
-        split: (arrays.get(f"x_{split}"), arrays.get(f"y_{split}")) for split in ("train", "test")
-    }
+    splits = {split: (arrays.get(f"x_{split}"), arrays.get(f"y_{split}")) for split in ("train", "test")}
     return _make_dataset(name, str(path), path, splits)

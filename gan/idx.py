@@ -58,9 +58,7 @@ def _read_array(file, dimensions: int) -> np.ndarray:
     if kind != UNSIGNED_BYTE:
         raise ValueError(f"its values have type 0x{kind:02x}; only unsigned bytes (0x08) are read")
     if found != dimensions:
-        raise ValueError(
-            f"it has {found} dimensions, where {dimensions} were expected (images 3, labels 1)"
-        )
+        raise ValueError(f"it has {found} dimensions, where {dimensions} were expected (images 3, labels 1)")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
         raise ValueError(f"it ends within its header, after {4 + len(sizes)} bytes")

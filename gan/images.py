@@ -22,13 +22,13 @@ def to_float(pixels):
 
 
 def to_uint8(images) -> np.ndarray:
-    """Floats in [-1, 1] as uint8 pixels, rounded; what lies outside is clipped.
+    """Floats in [-1, 1] as uint8 pixels, rounded; what lies outside is clipped, and a NaN is black.
 
     Args:
         images: a float array of any shape.
     """
     pixels = np.rint((np.asarray(images, dtype=np.float32) + 1.0) * 127.5)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    return np.nan_to_num(np.clip(pixels, 0, 255), nan=0).astype(np.uint8)
 
 
 def check_range(images: np.ndarray) -> None:

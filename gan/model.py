@@ -202,9 +202,7 @@ class GAN(keras.Model):
             )
         _warn_of_sigmoid(self.discriminator)
         players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
-        players.build_players(
-            self.generator.trainable_variables, self.discriminator.trainable_variables
-        )
+        players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
         super().compile(optimizer=players, **kwargs)
         self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
         # Kept in an object that Keras does not track: it takes no new state once a model is built.
@@ -250,9 +248,7 @@ class GAN(keras.Model):
         with tf.GradientTape() as generator_tape:
             fake_images = self._make_fakes(self.generator, latents, labels, training=True)
         verdict = self._discriminator_step(real_images, fake_images, labels)
-        self._at_generator_turn(
-            lambda: self._generator_step(generator_tape, fake_images, labels, *verdict)
-        )
+        self._at_generator_turn(lambda: self._generator_step(generator_tape, fake_images, labels, *verdict))
         self._update_average(real_images)
         self.step.assign_add(1)
         logs = self.get_metrics_result()
@@ -265,9 +261,7 @@ class GAN(keras.Model):
         real_logits = self._judge(real_images, labels, training=False)
         fake_logits = self._judge(fake_images, labels, training=False)
         loss = self._compile_arguments.loss
-        self._track_discriminator(
-            loss.discriminator_loss(real_logits, fake_logits), real_logits, fake_logits
-        )
+        self._track_discriminator(loss.discriminator_loss(real_logits, fake_logits), real_logits, fake_logits)
         self.g_loss_tracker.update_state(loss.generator_loss(real_logits, fake_logits))
         for metric in self._compile_arguments.metrics:
             metric.update_state(real_images, fake_images)
@@ -300,12 +294,8 @@ class GAN(keras.Model):
         replica = tf.distribute.get_replica_context()
         count = tf.shape(real_images)[0]
         start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
-        seed = tf.random.fold_in(
-            tf.constant([self.seed, stream], tf.int64), counter.value, alg="philox"
-        )
-        global_latents = _standard_normal(
-            (count * replica.num_replicas_in_sync, self.latent_dim), seed
-        )
+        seed = tf.random.fold_in(tf.constant([self.seed, stream], tf.int64), counter.value, alg="philox")
+        global_latents = _standard_normal((count * replica.num_replicas_in_sync, self.latent_dim), seed)
         latents = global_latents[start : start + count]
         return tf.ensure_shape(latents, (real_images.shape[0], self.latent_dim))
 
@@ -455,7 +445,9 @@ class _TotalLoss(keras.metrics.Metric):
 def _standard_normal(shape: tuple, seed):
     """Normal numbers that are the same under XLA, which shares only the raw bits with TensorFlow."""
     bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
-    uniform = (tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5) * 2.0**-23  # exact, and never 0 or 1
+    uniform = (
+        tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5
+    ) * 2.0**-23  # exact, and never 0 or 1
     return tf.math.ndtri(uniform)
 
 
@@ -502,10 +494,9 @@ def _copy_network(network: keras.Model) -> keras.Model:
 
 
 def _check_labels(labels: np.ndarray, num_classes: int) -> None:
-    if labels.size and not (0 <= labels.min() and labels.max() < num_classes):
+    if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise ValueError(
-            f"Labels must lie in 0..{num_classes - 1}. "
-            f"Received: labels from {labels.min()} to {labels.max()}"
+            f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
         )
 
 

@@ -110,9 +110,7 @@ def build_discriminator(
     x = images
     for stage in range(_count_stages(image_shape)):
         filters = width << stage
-        x = layers.Conv2D(
-            filters, KERNEL_SIZE, 2, padding="same", name=f"stage_{stage}_downsample"
-        )(x)
+        x = layers.Conv2D(filters, KERNEL_SIZE, 2, padding="same", name=f"stage_{stage}_downsample")(x)
         x = layers.LeakyReLU(SLOPE, name=f"stage_{stage}_activation")(x)
         x = layers.Dropout(dropout, name=f"stage_{stage}_dropout")(x)
     features = layers.Flatten(name="features")(x)
@@ -121,7 +119,10 @@ def build_discriminator(
         return keras.Model(images, logits, name=name)
     labels = keras.Input((), dtype="int32", name="labels")
     embedded = layers.Embedding(
-        num_classes, features.shape[-1], embeddings_initializer="glorot_uniform", name="label_embedding"
+        num_classes,
+        features.shape[-1],
+        embeddings_initializer="glorot_uniform",
+        name="label_embedding",
     )(labels)
     projection = layers.Dot(axes=1, dtype="float32", name="projection")([features, embedded])
     logits = layers.Add(dtype="float32", name="logits")([logits, projection])

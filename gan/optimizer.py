@@ -147,9 +147,7 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
     def get_config(self) -> dict:
         return {
             "generator_optimizer": keras.saving.serialize_keras_object(self.generator_optimizer),
-            "discriminator_optimizer": keras.saving.serialize_keras_object(
-                self.discriminator_optimizer
-            ),
+            "discriminator_optimizer": keras.saving.serialize_keras_object(self.discriminator_optimizer),
             "name": self.name,
         }
 

@@ -56,7 +56,12 @@ def fit(gan, epochs=1, start_step=0, **kwargs):
     """A real `fit` of a few steps an epoch, from any step on."""
     dataset = make_dataset(gan.num_classes, start_step)
     return gan.fit(
-        dataset, steps_per_epoch=STEPS, initial_epoch=start_step // STEPS, epochs=epochs, verbose=0, **kwargs
+        dataset,
+        steps_per_epoch=STEPS,
+        initial_epoch=start_step // STEPS,
+        epochs=epochs,
+        verbose=0,
+        **kwargs,
     )
 
 

@@ -47,4 +47,3 @@ def test_imports_follow_the_arrows(path):
         assert imports <= ALLOWED[name]
     elif name.startswith("callbacks"):
         assert "train" not in imports
-

@@ -62,7 +62,11 @@ def test_keeps_the_best(tmp_path, mode, best):
 
 def test_the_best_so_far_is_known_after_a_restore(tmp_path):
     gan = make_gan()
-    fit(gan, epochs=2, callbacks=[Pretend([1.0, 3.0]), Checkpoint(tmp_path, keep=1, monitor="quality")])
+    fit(
+        gan,
+        epochs=2,
+        callbacks=[Pretend([1.0, 3.0]), Checkpoint(tmp_path, keep=1, monitor="quality")],
+    )
     checkpoint = Checkpoint(tmp_path, keep=1, monitor="quality")
     done = checkpoint.restore(gan)
     values = [None, None, 2.0]
@@ -125,7 +129,11 @@ def test_any_keras_model_will_do(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [({"keep": 0}, "`keep`"), ({"every_n_epochs": 0}, "`every_n_epochs`"), ({"mode": "best"}, "`mode`")],
+    [
+        ({"keep": 0}, "`keep`"),
+        ({"every_n_epochs": 0}, "`every_n_epochs`"),
+        ({"mode": "best"}, "`mode`"),
+    ],
 )
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):

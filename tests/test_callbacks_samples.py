@@ -46,9 +46,7 @@ def test_the_film_shows_every_epoch(tmp_path):
         assert film.n_frames == 4
         assert film.size == (18, 18)
         film.seek(3)
-        np.testing.assert_array_equal(
-            np.asarray(film.convert("L")), pixels(tmp_path / "epoch_0003.png")
-        )
+        np.testing.assert_array_equal(np.asarray(film.convert("L")), pixels(tmp_path / "epoch_0003.png"))
 
 
 def test_the_same_latents_at_every_epoch(tmp_path):
@@ -116,7 +114,10 @@ def test_tensorboard_has_each_epoch_as_soon_as_it_is_done(tmp_path):
 
 
 def test_both_show_the_same_samples(tmp_path):
-    grid, board = SampleGrid(tmp_path / "png", rows=2), TensorBoardSamples(tmp_path / "logs", rows=2)
+    grid, board = (
+        SampleGrid(tmp_path / "png", rows=2),
+        TensorBoardSamples(tmp_path / "logs", rows=2),
+    )
     fit(make_gan(), callbacks=[grid, board])
     shown = summaries(tmp_path / "logs")["samples"][1][..., 0]
     np.testing.assert_array_equal(shown, pixels(tmp_path / "png" / "epoch_0001.png"))

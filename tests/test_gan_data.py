@@ -164,7 +164,10 @@ BROKEN = {
     "single array": (make_npy, "not a usable .npz file: it is a single array"),
     "other names": (lambda path: write_npz(path, a=IMAGES), "no array x_train, only: a"),
     "floats": (lambda path: write_npz(path, x_train=IMAGES / 255), "must be uint8"),
-    "too few labels": (lambda path: write_npz(path, x_train=IMAGES, y_train=LABELS[:3]), "one for each"),
+    "too few labels": (
+        lambda path: write_npz(path, x_train=IMAGES, y_train=LABELS[:3]),
+        "one for each",
+    ),
 }
 
 
@@ -226,7 +229,12 @@ def test_without_mnist_auto_says_loudly_that_it_takes_the_digits(no_network):
 def test_without_mnist_mnist_names_three_ways_to_supply_it(no_network, empty_cache):
     with pytest.raises(data.DataError) as error:
         data.load("mnist")
-    for part in ("no network", str(empty_cache / "mnist"), str(empty_cache / "mnist.npz"), "--dataset"):
+    for part in (
+        "no network",
+        str(empty_cache / "mnist"),
+        str(empty_cache / "mnist.npz"),
+        "--dataset",
+    ):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -237,5 +245,3 @@ def test_the_real_mnist(mnist_path):
     assert mnist.test_images.shape == (10000, 28, 28, 1)
     expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     np.testing.assert_array_equal(np.bincount(mnist.train_labels), expected)
-
-

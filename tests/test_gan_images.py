@@ -14,8 +14,8 @@ def test_uint8_survives_the_round_trip():
     np.testing.assert_array_equal(images.to_uint8(floats), pixels)
 
 
-def test_outside_is_clipped():
-    np.testing.assert_array_equal(images.to_uint8(np.array([-3.0, 3.0])), [0, 255])
+def test_outside_is_clipped_and_nan_black():
+    np.testing.assert_array_equal(images.to_uint8(np.array([-3.0, 3.0, np.nan])), [0, 255, 0])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -67,7 +67,10 @@ def changed(before, after):
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge"])
 def test_every_weight_learns_and_logs_are_finite(num_classes, update, penalty, loss):
     gan = make_gan(num_classes, update=update, penalty=penalty, loss=loss)
-    before = {"generator": gan.generator.get_weights(), "discriminator": gan.discriminator.get_weights()}
+    before = {
+        "generator": gan.generator.get_weights(),
+        "discriminator": gan.discriminator.get_weights(),
+    }
     history = fit(gan, epochs=2).history
     assert all(changed(before["generator"], gan.generator.get_weights()))
     moved = changed(before["discriminator"], gan.discriminator.get_weights())
@@ -75,9 +78,7 @@ def test_every_weight_learns_and_logs_are_finite(num_classes, update, penalty, l
     assert all(moved[:-1] if loss == "hinge" and num_classes is None else moved)
     assert set(history) == LOGS
     assert np.isfinite(list(history.values())).all()
-    np.testing.assert_allclose(
-        np.add(history["d_loss"], history["g_loss"]), history["loss"], rtol=1e-6
-    )
+    np.testing.assert_allclose(np.add(history["d_loss"], history["g_loss"]), history["loss"], rtol=1e-6)
 
 
 def gradients_by_hand(gan, data, update):
@@ -93,9 +94,7 @@ def gradients_by_hand(gan, data, update):
         fake_images = gan.generator(pair(latents), training=True)
         real_logits = gan.discriminator(pair(real_images), training=True)
         fake_logits = gan.discriminator(pair(fake_images), training=True)
-        d_loss = tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(
-            tf.nn.softplus(fake_logits)
-        )
+        d_loss = tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
         g_loss = tf.reduce_mean(tf.nn.softplus(-fake_logits))
     d_gradients = tape.gradient(d_loss, gan.discriminator.trainable_variables)
     g_gradients = tape.gradient(g_loss, gan.generator.trainable_variables)
@@ -343,7 +342,10 @@ def test_loads_in_a_process_that_only_imports_gan(gan, tmp_path, request):
     fit(gan, epochs=2, start_step=STEPS)
     arguments = [str(tmp_path / "gan.keras"), str(tmp_path / "state.npz")]
     subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments], check=True, cwd=request.config.rootpath, timeout=300
+        [sys.executable, "-c", CHILD, *arguments],
+        check=True,
+        cwd=request.config.rootpath,
+        timeout=300,
     )
     with np.load(tmp_path / "state.npz") as other:
         for index, value in enumerate(state_of(gan).values()):
@@ -386,7 +388,11 @@ def test_arrays_of_either_range_train_alike(dtype):
     "images, labels, message",
     [
         (make_images().astype("float32"), make_labels(), r"\[-1, 1\].*from 0 to 255"),
-        (make_images(), make_labels() + 1, r"Labels must lie in 0..2. Received: labels from 1 to 3"),
+        (
+            make_images(),
+            make_labels() + 1,
+            r"Labels must lie in 0..2. Received: labels from 1 to 3",
+        ),
         (make_images(), None, r"needs batches of \(images, labels\).*labels=none"),
         (make_images(), np.eye(3)[make_labels()], r"labels=of shape \(\w+, 3\)"),
         (make_images().repeat(2, axis=1), make_labels(), r"\(batch, 8, 8, 1\).*16, 8, 1"),
@@ -425,7 +431,11 @@ def test_compile_refuses(arguments, message):
 
 def test_a_sigmoid_under_a_loss_of_logits_draws_a_warning():
     discriminator = keras.Sequential(
-        [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")]
+        [
+            keras.Input(IMAGE_SHAPE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
     )
     gan = GAN(build_generator(IMAGE_SHAPE, LATENT_DIM), discriminator)
     with pytest.warns(UserWarning, match="sigmoid"):

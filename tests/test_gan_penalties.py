@@ -25,9 +25,7 @@ def test_r1_of_a_quadratic_critic_is_averaged_over_images():
 def test_r1_reaches_the_critics_weights():
     weight = tf.Variable(0.5)
     with tf.GradientTape() as tape:
-        penalty = penalties.R1(weight=2.0)(
-            lambda x: weight * tf.reduce_sum(x, axis=[1, 2, 3]), IMAGES, None
-        )
+        penalty = penalties.R1(weight=2.0)(lambda x: weight * tf.reduce_sum(x, axis=[1, 2, 3]), IMAGES, None)
     assert float(tape.gradient(penalty, weight)) == pytest.approx(2 * 0.5 * 16, rel=1e-5)
 
 

@@ -143,7 +143,11 @@ def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path)
     uninterrupted = make_gan(num_classes)
     fit(uninterrupted, epochs=3)
     with pytest.raises(KeyboardInterrupt):
-        fit(gan, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)])
+        fit(
+            gan,
+            epochs=3,
+            callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)],
+        )
     resumed = make_gan(num_classes)
     dataset = make_dataset(num_classes, start_step=2 * STEPS)
     backup = keras.callbacks.BackupAndRestore(tmp_path)
@@ -202,6 +206,10 @@ def test_replicas_share_the_batch_as_one_device_has_it(request):
 
     script = request.config.rootpath / "tests" / "two_replicas.py"
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, cwd=request.config.rootpath, timeout=300
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        cwd=request.config.rootpath,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,293 @@
+"""The main job as people run it: from the command line, in a process of its own where that matters."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from gan import losses, penalties
+from gan.data import Dataset
+from gan.model import UPDATES
+from gan.run import RunFolder
+
+SHORT = ["--dataset", "digits", "--steps-per-epoch", "3", "--batch-size", "8"]
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch):
+    """An empty working directory, with an empty cache of datasets."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path
+
+
+def run(*arguments):
+    return train.main([*map(str, arguments)])
+
+
+def start(*arguments, program=("train.py",)):
+    """Starts train.py in a process of its own, from the project's root."""
+    root = os.path.dirname(train.__file__)
+    command = [sys.executable, *program, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def size_of(picture):
+    with Image.open(picture) as image:
+        return image.size
+
+
+def arrays_of(folder, epoch):
+    """Every array of a checkpoint, by its path."""
+    arrays = {}
+    with h5py.File(folder / "checkpoints" / f"epoch_{epoch:04d}.weights.h5") as file:
+        file.visititems(
+            lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return arrays
+
+
+def assert_same_run(one, other, epochs):
+    a, b = arrays_of(one, epochs), arrays_of(other, epochs)
+    assert a.keys() == b.keys()
+    assert any("optimizer" in name for name in a)
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+    assert (one / "history.csv").read_text() == (other / "history.csv").read_text()
+    for picture in sorted((one / "samples").iterdir()):
+        assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
+
+
+def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
+    assert run(*SHORT, "--epochs", 2, "--name", "first") == 0
+    folder = RunFolder(somewhere / "runs" / "first")
+    names = {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}
+    assert {
+        "config.json", "history.csv", "gan.keras", "generator.keras",
+        "samples/epoch_0000.png", "samples/epoch_0002.png", "samples/epochs.gif", "samples/real.png",
+        "checkpoints/epoch_0002.json", "checkpoints/epoch_0002.weights.h5",
+    } <= names  # fmt: skip
+    assert size_of(folder.samples / "real.png") == size_of(folder.samples / "epoch_0002.png")
+    with open(folder.history, newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+    config = folder.read_config()
+    assert config["settings"]["steps_per_epoch"] == 3
+    assert config["data"]["name"] == "digits"
+    output = capsys.readouterr().out
+    assert "tensorboard --logdir runs/first" in output
+    assert "runs/first/samples/epoch_0002.png" in output.replace(str(somewhere) + os.sep, "")
+
+    generator = keras.models.load_model(folder.generator)
+    assert generator([keras.ops.zeros((2, 100)), keras.ops.zeros(2, "int32")]).shape == (
+        2,
+        28,
+        28,
+        1,
+    )
+    gan = keras.models.load_model(folder.model)
+    assert int(gan.step) == 6
+    assert gan.num_classes == 10
+
+
+def test_unconditional_with_every_other_choice(somewhere):
+    choices = ["--unconditional", "--loss", "hinge", "--penalty", "r1", "--ema-half-life", "0"]
+    choices += ["--update", "simultaneous"]
+    rates = ["--generator-learning-rate", 1e-4, "--discriminator-learning-rate", 2e-4]
+    assert run(*SHORT, *choices, *rates, "--minutes", 0.001, "--seed", 3, "--run-dir", "here") == 0
+    gan = keras.models.load_model(somewhere / "here" / "gan.keras")
+    assert (gan.num_classes, gan.seed, gan.average_generator) == (None, 3, None)
+    compiled = gan.get_compile_config()
+    assert compiled["loss"]["class_name"] == "Hinge"
+    assert compiled["update"] == "simultaneous"
+    assert [float(p.learning_rate) for p in gan.optimizer.optimizers] == pytest.approx([1e-4, 2e-4])
+
+
+def test_quiet_prints_nothing(somewhere, capfd):
+    assert run(*SHORT, "--epochs", 1, "--quiet", "--name", "still") == 0
+    assert capfd.readouterr().out == ""
+
+
+def test_dry_run_prints_the_settings_and_writes_nothing(somewhere, capsys):
+    assert run(*SHORT, "--dry-run") == 0
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    assert settings.keys() == train.Config.__dataclass_fields__.keys()
+    assert settings["batch_size"] == 8
+    assert list(somewhere.iterdir()) == []
+
+
+def test_the_choices_are_the_librarys():
+    assert set(train.LOSSES) == set(losses.BY_NAME)
+    assert set(train.PENALTIES) == {"none", *penalties.BY_NAME}
+    assert train.UPDATES == UPDATES
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--bogus"], ["--epochs", "0"], ["--epochs", "two"], ["--minutes", "-1"], ["--minutes", "nan"],
+        ["--epochs", "1", "--minutes", "1"], ["--batch-size", "1.5"], ["--loss", "bce"],
+        ["--seed", "-1"], ["--seed", str(2**32)], ["--generator-learning-rate", "0"],
+        ["--ema-half-life", "-5"], ["--name", "a/b"], ["--name", ""], ["--name", "a", "--resume", "b"],
+        ["--epoch", "3"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_flags_exit_with_2(somewhere, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err
+    assert list(somewhere.iterdir()) == []
+
+
+def put_run(folder, **changes):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(changes))
+
+
+USAGE_ERRORS = {
+    "absent data": (["--dataset", "absent"], "No such dataset: 'absent'"),
+    "absent run": (["--resume", "absent"], "absent is not a run folder"),
+    "existing run": ([*SHORT, "--name", "taken"], "runs/taken exists; choose another name"),
+    "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists"),
+    "not a config": (["--resume", "runs/taken"], "settings are missing"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", USAGE_ERRORS.values(), ids=USAGE_ERRORS)
+def test_what_cannot_run_gets_one_line_and_touches_nothing(somewhere, capsys, arguments, message):
+    put_run(somewhere / "runs" / "taken", something="else")
+    before = sorted(somewhere.rglob("*"))
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("train.py: error: ")
+    assert error.count("\n") == 1
+    assert sorted(somewhere.rglob("*")) == before
+
+
+def test_images_that_the_networks_cannot_make(somewhere, capsys):
+    np.savez("odd.npz", x_train=np.zeros((20, 30, 30, 1), np.uint8))
+    assert run("--dataset", "odd.npz", "--name", "odd") == 2
+    assert "divisible by 4" in capsys.readouterr().err
+    assert not (somewhere / "runs").exists()
+
+
+def test_data_of_ones_own(somewhere):
+    np.savez("own.npz", x_train=np.zeros((20, 16, 12, 3), np.uint8))
+    few = ["--steps-per-epoch", 2, "--epochs", 1, "--batch-size", 10]
+    assert run("--dataset", "own.npz", *few, "--name", "own") == 0
+    folder = RunFolder(somewhere / "runs" / "own")
+    assert folder.read_config()["settings"]["unconditional"]
+    assert keras.models.load_model(folder.generator).output_shape == (None, 16, 12, 3)
+
+
+@pytest.mark.parametrize("count, steps", [(train.SMALL_DATASET, 100), (400, train.STEPS_FOR_SMALL)])
+def test_an_epoch_is_one_pass_of_a_large_set(count, steps):
+    dataset = Dataset("mine", "mine", np.zeros((count, 1, 1, 1), np.uint8))
+    config = train._settle(train._new_config(train.parse(["--batch-size", "100"])), dataset)
+    assert config.steps_per_epoch == steps
+
+
+def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
+    assert run(*SHORT, "--epochs", 1, "--name", "short") == 0
+    assert run(*SHORT, "--epochs", 3, "--name", "long") == 0
+    assert run("--resume", "runs/short", "--batch-size", 16, "--seed", 1) == 2
+    error = capsys.readouterr().err
+    assert "--batch-size 16 (the run has 8)" in error
+    assert "--seed 1 (the run has 0)" in error
+    assert run("--resume", "runs/short", "--epochs", 3, "--batch-size", 8, "--dataset", "digits") == 0
+    assert_same_run(somewhere / "runs" / "short", somewhere / "runs" / "long", epochs=3)
+    assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
+
+
+def test_resume_refuses_other_data(somewhere, capsys):
+    np.savez("own.npz", x_train=np.zeros((20, 8, 8, 1), np.uint8))
+    few = ["--steps-per-epoch", 2, "--batch-size", 4, "--epochs", 1]
+    assert run("--dataset", "own.npz", *few, "--name", "own") == 0
+    np.savez("own.npz", x_train=np.ones((20, 8, 8, 1), np.uint8))
+    assert run("--resume", "runs/own", "--epochs", 2) == 2
+    assert "checksum differs" in capsys.readouterr().err
+
+
+def test_losses_that_explode_end_with_1(somewhere, capsys):
+    assert run(*SHORT, "--epochs", 3, "--generator-learning-rate", 1e30, "--name", "hot") == 1
+    assert "no longer finite" in capsys.readouterr().err
+
+
+KILLER = """
+import os, signal, sys
+import keras
+import train
+
+WHERE, EPOCH = sys.argv.pop(1), int(sys.argv.pop(1))
+
+
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if WHERE == "within" and self.epoch == EPOCH and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_epoch_end(self, epoch, logs=None):  # after the pictures and the history, before the checkpoint
+        if WHERE == "between" and epoch == EPOCH:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+watchers = train._watchers
+train._watchers = lambda *arguments: [*watchers(*arguments), Kill()]
+sys.exit(train.main())
+"""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    process = start(*SHORT, "--epochs", 3, "--run-dir", folder)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error[-2000:]
+    return folder
+
+
+def resume(folder):
+    process = start("--resume", folder)
+    output, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error[-2000:]
+    return output
+
+
+@pytest.mark.parametrize("where, epoch", [("between", 1), ("within", 2), ("within", 0)])
+def test_killed_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, where, epoch):
+    folder = tmp_path / "run"
+    process = start(where, epoch, *SHORT, "--epochs", 3, "--run-dir", folder, program=("-c", KILLER))
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    resume(folder)
+    assert_same_run(folder, uninterrupted, epochs=3)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, signal_number):
+    folder = tmp_path / "run"
+    process = start(*SHORT, "--epochs", 3, "--run-dir", folder)
+    while not (folder / "checkpoints" / "epoch_0001.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    output, error = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal_number
+    assert f"--resume {folder}" in output
+    assert "Traceback" not in error
+    resume(folder)
+    assert_same_run(folder, uninterrupted, epochs=3)
