@@ -7,24 +7,21 @@ verdict on the same images; the generator's average follows. Everything random i
 """
 
 import types
-import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from gan import images, losses, penalties
+from gan import checks, images, losses, penalties
+from gan.average import copy_network, update_average
+from gan.latents import EVALUATION, TRAINING, draw_latents
 from gan.optimizer import TwoPlayerOptimizer, recommended_optimizer
 
 __all__ = ["GAN"]
 
 UPDATES = ("alternating", "simultaneous")
-# The average's half-life is at most this share of the images seen (Karras et al. 2020, StyleGAN2-ADA),
-# so that it does not drag the first minutes' noise along.
-AVERAGE_RAMP_UP = 0.05
 GENERATE_BATCH_SIZE = 256
 TRAINING_LOGS = ("loss", "d_loss", "g_loss", "real_logits", "fake_logits")
-TRAINING, EVALUATION = 0, 1  # the streams of random latents
 
 
 @keras.saving.register_keras_serializable(package="gan")
@@ -77,7 +74,7 @@ class GAN(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.latent_dim, self.image_shape = _check_networks(generator, discriminator, num_classes)
+        self.latent_dim, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
         if ema_half_life_images is not None and not ema_half_life_images > 0:
             raise ValueError(
                 "`ema_half_life_images` must be positive, or None for no average. "
@@ -92,7 +89,7 @@ class GAN(keras.Model):
         self.ema_half_life_images = ema_half_life_images
         self.average_generator = None
         if ema_half_life_images is not None:
-            self.average_generator = _copy_network(generator)
+            self.average_generator = copy_network(generator)
         counter = {"shape": (), "dtype": "int64", "trainable": False, "initializer": "zeros"}
         aggregation = {"aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", **counter, **aggregation)
@@ -151,7 +148,7 @@ class GAN(keras.Model):
             raise ValueError(
                 f"`labels` must have shape ({count},), one for each image. Received: {labels.shape}"
             )
-        _check_labels(labels, self.num_classes)
+        checks.check_labels(labels, self.num_classes)
         return labels.astype(np.int32)
 
     def compile(
@@ -200,7 +197,7 @@ class GAN(keras.Model):
                 "`discriminator_steps` must be a whole number from 1. "
                 f"Received: discriminator_steps={discriminator_steps!r}"
             )
-        _warn_of_sigmoid(self.discriminator)
+        checks.warn_of_sigmoid(self.discriminator)
         players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
         players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
         super().compile(optimizer=players, **kwargs)
@@ -237,7 +234,7 @@ class GAN(keras.Model):
         if isinstance(x, np.ndarray):
             images.check_range(x)
             if y is not None and self.num_classes is not None:
-                _check_labels(np.asarray(y), self.num_classes)
+                checks.check_labels(np.asarray(y), self.num_classes)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
         return super().fit(x, y, **kwargs)
@@ -271,32 +268,17 @@ class GAN(keras.Model):
     def _unpack(self, data):
         """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
         real_images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if tuple(real_images.shape[1:]) != self.image_shape:
-            raise ValueError(
-                f"Images must have shape (batch, {', '.join(map(str, self.image_shape))}), as the "
-                f"networks have. Received: shape={tuple(real_images.shape)}"
-            )
+        checks.check_batch(real_images, labels, self.image_shape, self.num_classes)
         is_pixels = real_images.dtype == tf.uint8
         real_images = tf.cast(real_images, tf.float32)
         if is_pixels:
             real_images = images.to_float(real_images)
         if self.num_classes is None:
             return real_images, None
-        if labels is None or labels.shape.num_elements() not in (None, real_images.shape[0]):
-            raise ValueError(
-                "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,). "
-                f"Received: labels={'none' if labels is None else f'of shape {tuple(labels.shape)}'}"
-            )
         return real_images, tf.reshape(tf.cast(labels, tf.int32), [-1])
 
     def _draw_latents(self, stream: int, counter, real_images):
-        """Latents that follow from (seed, counter) alone, however many replicas share the batch."""
-        replica = tf.distribute.get_replica_context()
-        count = tf.shape(real_images)[0]
-        start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
-        seed = tf.random.fold_in(tf.constant([self.seed, stream], tf.int64), counter.value, alg="philox")
-        global_latents = _standard_normal((count * replica.num_replicas_in_sync, self.latent_dim), seed)
-        latents = global_latents[start : start + count]
+        latents = draw_latents(self.seed, stream, counter, tf.shape(real_images)[0], self.latent_dim)
         return tf.ensure_shape(latents, (real_images.shape[0], self.latent_dim))
 
     def _make_fakes(self, network, latents, labels, training: bool):
@@ -358,26 +340,14 @@ class GAN(keras.Model):
         return self.optimizer.scale_loss(loss / replica.num_replicas_in_sync)
 
     def _update_average(self, real_images) -> None:
-        """average += (1 - decay) * (weight - average), with decay = 0.5 ** (batch / half-life)."""
-        if self.average_generator is None:
-            return
-        replica = tf.distribute.get_replica_context()
-        batch_size = tf.cast(tf.shape(real_images)[0] * replica.num_replicas_in_sync, tf.float32)
-        images_seen = tf.cast(self.step.value + 1, tf.float32) * batch_size
-        half_life = tf.minimum(float(self.ema_half_life_images), AVERAGE_RAMP_UP * images_seen)
-        share = 1.0 - 0.5 ** (batch_size / half_life)
-        averages = [v.value for v in self.average_generator.weights]
-        weights = [v.value for v in self.generator.weights]
-
-        def blend(strategy, share):
-            for average, weight in zip(averages, weights, strict=True):
-                strategy.extended.update(
-                    average,
-                    lambda a, w, s: a.assign_add(tf.cast(s, a.dtype) * (w - a)),
-                    args=(weight, share),
-                )
-
-        replica.merge_call(blend, args=(share,))
+        if self.average_generator is not None:
+            update_average(
+                self.average_generator,
+                self.generator,
+                self.ema_half_life_images,
+                self.step.value,
+                tf.shape(real_images)[0],
+            )
 
     def _track_discriminator(self, loss, real_logits, fake_logits) -> None:
         self.d_loss_tracker.update_state(loss)
@@ -440,73 +410,6 @@ class _TotalLoss(keras.metrics.Metric):
 
     def reset_state(self):
         pass  # it has no state of its own
-
-
-def _standard_normal(shape: tuple, seed):
-    """Normal numbers that are the same under XLA, which shares only the raw bits with TensorFlow."""
-    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
-    uniform = (
-        tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5
-    ) * 2.0**-23  # exact, and never 0 or 1
-    return tf.math.ndtri(uniform)
-
-
-def _check_networks(generator, discriminator, num_classes) -> tuple[int, tuple[int, int, int]]:
-    """The latent dimension and the image shape, once it is sure that the two fit each other."""
-    for role, network in (("generator", generator), ("discriminator", discriminator)):
-        if not network.built:
-            raise ValueError(
-                f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
-            )
-    image_shapes, latent_shapes = _input_shapes(discriminator), _input_shapes(generator)
-    expected = 1 if num_classes is None else 2
-    for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
-        if len(shapes) != expected:
-            raise ValueError(
-                f"With num_classes={num_classes} the {role} must take {expected} input(s), labels second "
-                f"where there are classes. Received: {len(shapes)} input(s), of shapes {shapes}"
-            )
-    latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
-    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in latent_shapes]
-    made = generator.compute_output_spec(inputs[0] if expected == 1 else inputs)
-    if tuple(made.shape[1:]) != tuple(image_shape):
-        raise ValueError(
-            "The generator's images must have the shape that the discriminator takes. Received: "
-            f"generator {tuple(made.shape[1:])}, discriminator {tuple(image_shape)}"
-        )
-    return latent_dim, tuple(image_shape)
-
-
-def _input_shapes(network: keras.Model) -> list[tuple]:
-    """The shapes of a built network's inputs, functional or not, batch dimension first."""
-    if getattr(network, "inputs", None):
-        return [tuple(tensor.shape) for tensor in network.inputs]
-    shape = network.get_build_config()["input_shape"]
-    return [tuple(shape)] if isinstance(shape[-1], int) else [tuple(one) for one in shape]
-
-
-def _copy_network(network: keras.Model) -> keras.Model:
-    """A copy with equal weights that no optimizer will move."""
-    copy = keras.models.clone_model(network)
-    copy.trainable = False
-    copy.set_weights(network.get_weights())
-    return copy
-
-
-def _check_labels(labels: np.ndarray, num_classes: int) -> None:
-    if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
-        raise ValueError(
-            f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
-        )
-
-
-def _warn_of_sigmoid(discriminator: keras.Model) -> None:
-    if getattr(discriminator.layers[-1], "activation", None) is keras.activations.sigmoid:
-        warnings.warn(
-            "The discriminator ends in a sigmoid, but the losses take logits and would squash them again: "
-            "end it in a linear layer.",
-            stacklevel=3,
-        )
 
 
 def _resolve_optimizers(generator_optimizer, discriminator_optimizer):

@@ -12,12 +12,18 @@ ALLOWED = {
     "gan.losses": set(),
     "gan.penalties": set(),
     "gan.optimizer": set(),
+    "gan.latents": set(),
+    "gan.average": set(),
+    "gan.checks": set(),
     "gan.files": set(),
     "gan.idx": set(),
     "gan.download": {"gan.files", "gan.idx"},
     "gan.data": {"gan.images", "gan.download", "gan.idx"},
     "gan.run": {"gan.files"},
-    "gan.model": {"gan.images", "gan.losses", "gan.penalties", "gan.optimizer"},
+    "gan.model": {
+        *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
+        *("gan.latents", "gan.average", "gan.checks"),
+    },
     "gan": {"gan.model", "gan.networks"},
 }
 MODULES = [*(ROOT / "gan").glob("*.py"), *(ROOT / "callbacks").glob("*.py"), ROOT / "train.py"]

@@ -21,7 +21,7 @@ from conftest import (
     state_of,
 )
 from gan import GAN, build_discriminator, build_generator
-from gan.model import AVERAGE_RAMP_UP
+from gan.average import RAMP_UP
 
 LOGS = {"loss", "d_loss", "g_loss", "real_logits", "fake_logits"}
 
@@ -170,7 +170,7 @@ def test_the_average_follows_its_formula():
     expected, recorder = gan.average_generator.get_weights(), Recorder()
     fit(gan, epochs=3, callbacks=[recorder])
     for step, (weights, averages) in enumerate(zip(recorder.generators, recorder.averages, strict=True)):
-        half_life = min(20.0, AVERAGE_RAMP_UP * (step + 1) * BATCH_SIZE)
+        half_life = min(20.0, RAMP_UP * (step + 1) * BATCH_SIZE)
         decay = 0.5 ** (BATCH_SIZE / half_life)
         expected = [decay * e + (1 - decay) * w for e, w in zip(expected, weights, strict=True)]
         for average, value in zip(averages, expected, strict=True):
@@ -393,6 +393,7 @@ def test_arrays_of_either_range_train_alike(dtype):
             make_labels() + 1,
             r"Labels must lie in 0..2. Received: labels from 1 to 3",
         ),
+        (make_images().astype("int32") % 2, make_labels(), "uint8.*dtype=int32"),
         (make_images(), None, r"needs batches of \(images, labels\).*labels=none"),
         (make_images(), np.eye(3)[make_labels()], r"labels=of shape \(\w+, 3\)"),
         (make_images().repeat(2, axis=1), make_labels(), r"\(batch, 8, 8, 1\).*16, 8, 1"),
@@ -446,3 +447,59 @@ def test_a_sigmoid_under_a_loss_of_logits_draws_a_warning():
 def test_constructor_refuses(arguments):
     with pytest.raises(ValueError, match=f"{next(iter(arguments))}"):
         GAN(build_generator(IMAGE_SHAPE), build_discriminator(IMAGE_SHAPE), **arguments)
+
+
+@keras.saving.register_keras_serializable(package="test")
+class Subclassed(keras.Model):
+    """A generator that is no functional model."""
+
+    def __init__(self, units=64, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = keras.layers.Dense(units, "tanh")
+        self.image = keras.layers.Reshape(IMAGE_SHAPE)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.image.build((None, self.units))
+
+    def call(self, latents):
+        return self.image(self.dense(latents))
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units}
+
+
+class WithoutConfig(Subclassed):
+    def __init__(self, secret, **kwargs):
+        super().__init__(**kwargs)
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+def test_subclassed_and_sequential_networks_train_save_and_load(tmp_path):
+    generator = Subclassed()
+    generator(np.zeros((1, LATENT_DIM), np.float32))
+    discriminator = keras.Sequential(
+        [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
+    gan = GAN(generator, discriminator)
+    gan.compile()
+    fit(gan)
+    gan.save(tmp_path / "gan.keras")
+    copy = keras.models.load_model(tmp_path / "gan.keras")
+    for model in (gan, copy):
+        fit(model, epochs=2, start_step=STEPS)
+    assert_same_state(gan, copy)
+
+
+def test_a_generator_that_cannot_be_copied_has_no_average():
+    generator = WithoutConfig("secret")
+    generator(np.zeros((1, LATENT_DIM), np.float32))
+    discriminator = build_discriminator(IMAGE_SHAPE)
+    with pytest.raises(ValueError, match="ema_half_life_images=None"):
+        GAN(generator, discriminator)
+    gan = GAN(generator, discriminator, ema_half_life_images=None)
+    gan.compile()
+    fit(gan)

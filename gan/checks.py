@@ -1,0 +1,94 @@
+"""What a GAN refuses: networks that do not fit each other, batches and labels that do not fit them."""
+
+import warnings
+
+import keras
+import numpy as np
+
+__all__ = ["check_batch", "check_labels", "check_networks", "warn_of_sigmoid"]
+
+
+def check_networks(
+    generator: keras.Model, discriminator: keras.Model, num_classes: int | None
+) -> tuple[int, tuple[int, int, int]]:
+    """The latents' length and the images' shape, once it is sure that the two fit each other.
+
+    Raises:
+        ValueError: saying both shapes, or what is missing.
+    """
+    for role, network in (("generator", generator), ("discriminator", discriminator)):
+        if not network.built:
+            raise ValueError(
+                f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
+            )
+    latent_shapes, image_shapes = _input_shapes(generator), _input_shapes(discriminator)
+    expected = 1 if num_classes is None else 2
+    for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
+        if len(shapes) != expected:
+            raise ValueError(
+                f"With num_classes={num_classes} the {role} must take {expected} input(s), labels second "
+                f"where there are classes. Received: {len(shapes)} input(s), of shapes {shapes}"
+            )
+    latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
+    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in latent_shapes]
+    made = generator.compute_output_spec(inputs[0] if expected == 1 else inputs)
+    if tuple(made.shape[1:]) != image_shape:
+        raise ValueError(
+            "The generator's images must have the shape that the discriminator takes. Received: "
+            f"generator {tuple(made.shape[1:])}, discriminator {image_shape}"
+        )
+    return latent_dim, image_shape
+
+
+def check_batch(images, labels, image_shape: tuple[int, int, int], num_classes: int | None) -> None:
+    """Refuses a batch of the wrong shape or type, when a step is traced.
+
+    Raises:
+        ValueError: saying what was expected and what came.
+    """
+    if tuple(images.shape[1:]) != image_shape:
+        raise ValueError(
+            f"Images must have shape (batch, {', '.join(map(str, image_shape))}), as the networks have. "
+            f"Received: shape={tuple(images.shape)}"
+        )
+    if not (images.dtype == "uint8" or images.dtype.is_floating):
+        raise ValueError(
+            f"Images must be uint8 (0..255) or floats in [-1, 1]. Received: dtype={images.dtype.name}"
+        )
+    if num_classes is not None and (labels is None or tuple(labels.shape[1:]) not in ((), (1,))):
+        raise ValueError(
+            "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,). "
+            f"Received: labels={'none' if labels is None else f'of shape {tuple(labels.shape)}'}"
+        )
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+    """Refuses labels outside 0..num_classes - 1.
+
+    Raises:
+        ValueError: saying the range that was seen.
+    """
+    if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
+        raise ValueError(
+            f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
+        )
+
+
+def warn_of_sigmoid(discriminator: keras.Model) -> None:
+    """Warns where a discriminator's last layer squashes its logit."""
+    last = discriminator.layers[-1] if discriminator.layers else None
+    if getattr(last, "activation", None) is keras.activations.sigmoid:
+        warnings.warn(
+            "The discriminator ends in a sigmoid, but the losses take logits and would squash them again: "
+            "end it in a linear layer.",
+            stacklevel=3,
+        )
+
+
+def _input_shapes(network: keras.Model) -> list[tuple]:
+    """The shapes of a built network's inputs, functional or not, batch dimension first."""
+    if getattr(network, "inputs", None):
+        return [tuple(tensor.shape) for tensor in network.inputs]
+    config = network.get_build_config() or {}
+    shape = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()))
+    return [tuple(shape)] if not isinstance(shape[-1], (list, tuple)) else [tuple(one) for one in shape]
