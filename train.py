@@ -106,13 +106,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     recipe.add_argument("--loss", choices=LOSSES, help="adversarial loss (default: non_saturating)")
     recipe.add_argument("--penalty", choices=PENALTIES, help="gradient penalty (default: none)")
     recipe.add_argument(
-        "--generator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.0005)"
+        "--generator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.001)"
     )
     recipe.add_argument(
         "--discriminator-learning-rate",
         type=_positive,
         metavar="RATE",
-        help="Adam's (default: 0.0005)",
+        help="Adam's (default: 0.001)",
     )
     recipe.add_argument(
         "--ema-half-life",
@@ -357,8 +357,8 @@ def _new_config(options: argparse.Namespace) -> Config:
         "batch_size": 64,
         "loss": "non_saturating",
         "penalty": "none",
-        "generator_learning_rate": 5e-4,
-        "discriminator_learning_rate": 5e-4,
+        "generator_learning_rate": 1e-3,
+        "discriminator_learning_rate": 1e-3,
         "ema_half_life": 10_000.0,
         "update": "alternating",
         "unconditional": False,

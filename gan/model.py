@@ -169,7 +169,7 @@ class GAN(keras.Model):
         `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one.
 
         Args:
-            generator_optimizer: name or object of the generator's optimizer; None: Adam at 5e-4 with
+            generator_optimizer: name or object of the generator's optimizer; None: Adam at 1e-3 with
                 beta1 0.5.
             discriminator_optimizer: likewise; None: a copy of the generator's.
             loss: "non_saturating", "hinge", or an object like `gan.losses.AdversarialLoss`.

@@ -78,7 +78,7 @@ def build_discriminator(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     num_classes: int | None = None,
     width: int = 32,
-    dropout: float = 0.3,
+    dropout: float = 0.15,
     name: str = "discriminator",
 ) -> keras.Model:
     """Builds the discriminator: images (and labels) to one logit each, high for real.

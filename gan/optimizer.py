@@ -13,7 +13,7 @@ __all__ = ["TwoPlayerOptimizer", "recommended_optimizer"]
 
 def recommended_optimizer() -> keras.optimizers.Optimizer:
     """Adam as our GANs train best on MNIST: DCGAN's beta1, a rate that suits the small networks."""
-    return keras.optimizers.Adam(learning_rate=5e-4, beta_1=0.5)
+    return keras.optimizers.Adam(learning_rate=1e-3, beta_1=0.5)
 
 
 @keras.saving.register_keras_serializable(package="gan")

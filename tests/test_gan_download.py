@@ -97,6 +97,7 @@ def test_no_network_is_known_at_once_when_refused(tmp_path):
         download.download(HASHES, (f"http://127.0.0.1:{port}/",), tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["silent server", "hanging name look-up"])
 def test_no_network_is_known_within_ten_seconds(how, silent, tmp_path, monkeypatch):
     released = threading.Event()
@@ -119,6 +120,7 @@ def _download_in_child(address, folder, barrier):
     download.download(HASHES, (address,), folder)
 
 
+@pytest.mark.slow
 def test_two_processes_race_for_it(serve, tmp_path):
     context = multiprocessing.get_context("spawn")
     address, barrier = serve(FILES), context.Barrier(2)

@@ -2,6 +2,8 @@
 
 import csv
 import math
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -72,8 +74,8 @@ def test_tensorboard_logs_both_rates_and_the_speed(gan, tmp_path):
         tag: [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
         for tag in (*(f"epoch_{rate}" for rate in RATES), "epoch_loss", "epoch_steps_per_second")
     }
-    assert read["epoch_learning_rate_generator"] == pytest.approx([5e-4, 5e-4])
-    assert read["epoch_learning_rate_discriminator"] == pytest.approx([5e-4, 5e-4])
+    assert read["epoch_learning_rate_generator"] == pytest.approx([1e-3, 1e-3])
+    assert read["epoch_learning_rate_discriminator"] == pytest.approx([1e-3, 1e-3])
     assert len(read["epoch_loss"]) == 2
     assert min(read["epoch_steps_per_second"]) > 0
 
@@ -170,7 +172,7 @@ def test_all_of_them_in_one_fit(gan, tmp_path):
     data = make_dataset(gan.num_classes)
     history = fit(gan, epochs=3, validation_data=data, validation_steps=2, callbacks=callbacks)
     assert history.epoch == [0, 1, 2]
-    assert rates(gan)[0] < 5e-4
+    assert max(rates(gan)) < 1e-3
     assert keras.models.load_model(tmp_path / "best.keras").compiled
 
 
@@ -199,11 +201,9 @@ def test_ways_of_running_agree(arguments):
         assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_replicas_share_the_batch_as_one_device_has_it(request):
     """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
-    import subprocess
-    import sys
-
     script = request.config.rootpath / "tests" / "two_replicas.py"
     done = subprocess.run(
         [sys.executable, script],

@@ -267,6 +267,7 @@ def resume(folder):
     return output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where, epoch", [("between", 1), ("within", 2), ("within", 0)])
 def test_killed_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, where, epoch):
     folder = tmp_path / "run"
@@ -277,6 +278,7 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, where,
     assert_same_run(folder, uninterrupted, epochs=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, signal_number):
     folder = tmp_path / "run"

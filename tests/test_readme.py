@@ -1,0 +1,32 @@
+"""The README's Python runs as it stands there, on less data and for fewer steps."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import train
+
+README = (Path(train.__file__).parent / "README.md").read_text("utf-8")
+
+
+def test_the_recipes_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (128, 28, 28), np.uint8)
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", lambda: ((images, None), None))
+    recipes = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(recipes) == 2
+    names = {}
+    for recipe in recipes:
+        exec(recipe.replace("500", "2").replace("epochs=20", "epochs=2"), names)
+    assert names["pictures"].shape == (16, 28, 28, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "gan.keras", "logs", "samples"]
+
+
+def test_every_flag_is_explained(capsys):
+    try:
+        train.parse(["--help"])
+    except SystemExit:
+        flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert flags <= set(re.findall(r"--[a-z-]+", README))
