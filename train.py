@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"train.py: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as interrupt:
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -155,11 +157,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Settles the settings and the data, then trains; returns the exit code."""
+    """Settles everything that can be refused before a file is touched, then trains."""
     resumed = getattr(options, "resume", None)
     folder_path = resumed or _new_folder_path(options)
-    if folder_path and not resumed and folder_path.exists():
-        raise UsageError(f"{folder_path} exists; choose another name, or continue it by --resume")
+    if folder_path and not resumed:
+        _refuse_existing(folder_path)
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from gan import data
@@ -169,12 +171,12 @@ def run(options: argparse.Namespace) -> int:
         stored = RunFolder(resumed).read_config() if resumed else {}
         config = _resume_config(stored, options) if resumed else _new_config(options)
         dataset = data.load(config.dataset)
+        if resumed and stored["data"]["checksum"] != dataset.checksum:
+            raise UsageError(f"the data have changed since {resumed} began: their checksum differs")
+        config = config if resumed else _settle(config, dataset)
+        gan = build(config, dataset)
     except ValueError as error:
         raise UsageError(error) from error
-    if resumed and stored["data"]["checksum"] != dataset.checksum:
-        raise UsageError(f"the data have changed since {resumed} began: their checksum differs")
-    if not resumed:
-        config = _settle(config, dataset)
     folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
     report = describe(config, dataset)
     if options.dry_run:
@@ -182,62 +184,53 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if dataset.notice:
         print(f"train.py: NOTICE: {dataset.notice}", file=sys.stderr)
-    return train(config, dataset, folder, report, quiet=options.quiet)
+    try:
+        if not resumed:
+            _refuse_existing(folder.path)
+        folder.write_config(report)
+    except OSError as error:
+        raise UsageError(f"{folder.path} cannot be written: {error.strerror}") from error
+    say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
+    try:
+        return train(gan, config, dataset, folder, say, quiet=options.quiet)
+    except KeyboardInterrupt:
+        say(f"\nStopped. Continue it:  {_command('python')} train.py --resume {folder.path}")
+        raise
 
 
-def train(config: Config, dataset, folder, report: dict, quiet: bool) -> int:
-    """Trains in a run folder, from its newest checkpoint where it has one; returns the exit code."""
-    import keras
-
+def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
+    """Trains from the folder's newest checkpoint, where it has one; returns the exit code."""
     import callbacks
     from gan.data import pipeline
 
-    keras.utils.set_random_seed(config.seed)
-    try:
-        gan = build(config, dataset)
-    except ValueError as error:
-        raise UsageError(error) from error
-    folder.write_config(report)
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints, every_n_epochs=config.checkpoint_every_epochs, keep=CHECKPOINTS_KEPT
     )
     epochs_done = checkpoint.restore(gan)
     folder.trim_history(epochs_done)
-    say = (lambda *lines: None) if quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
-    say(f"Run folder: {folder.path}", f"Watch it:   {_tensorboard_command(folder.path)}")
+    tensorboard = f"{_command('tensorboard')} --logdir {folder.path}"
+    say(f"Run folder: {folder.path}", f"Watch it:   {tensorboard}")
     if epochs_done:
-        say(f"Resuming after epoch {epochs_done}.")
+        say(f"Resuming after epoch {epochs_done}; --epochs N says how many it shall have in all.")
 
     started = time.monotonic()
+    images = dataset.train_images
     labels = None if gan.num_classes is None else dataset.train_labels
     start_step = epochs_done * config.steps_per_epoch
-    try:
-        gan.fit(
-            pipeline(
-                dataset.train_images,
-                labels,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                start_step=start_step,
-            ),
-            steps_per_epoch=config.steps_per_epoch,
-            initial_epoch=epochs_done,
-            epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,
-            callbacks=[*_watchers(config, dataset, folder, gan), checkpoint],
-            verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
-        )
-    except KeyboardInterrupt as interrupt:
-        say(f"\nStopped. Continue it:  python train.py --resume {folder.path}")
-        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+    gan.fit(
+        pipeline(images, labels, batch_size=config.batch_size, seed=config.seed, start_step=start_step),
+        steps_per_epoch=config.steps_per_epoch,
+        initial_epoch=epochs_done,
+        epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,
+        callbacks=[*_watchers(config, dataset, folder, gan), checkpoint],
+        verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
+    )
     if not _is_finite(gan):
-        print(
-            f"train.py: error: the losses are no longer finite; the last good state is in "
-            f"{folder.checkpoints}",
-            file=sys.stderr,
-        )
+        good = f"the last good state is in {folder.checkpoints}"
+        print(f"train.py: error: the losses are no longer finite; {good}", file=sys.stderr)
         return 1
     _export(gan, folder)
-    say(*_summarize(folder, gan, time.monotonic() - started))
+    say(*_summarize(folder, gan, time.monotonic() - started), f"Curves:     {tensorboard}")
     return 0
 
 
@@ -247,6 +240,7 @@ def build(config: Config, dataset):
 
     from gan import GAN, build_discriminator, build_generator
 
+    keras.utils.set_random_seed(config.seed)
     num_classes = None if config.unconditional else dataset.num_classes
     shape = dataset.image_shape
     gan = GAN(
@@ -338,14 +332,14 @@ def _summarize(folder, gan, seconds: float) -> list[str]:
         f"Samples:    {newest}",
         f"All epochs: {folder.samples / 'epochs.gif'}   (real images: {folder.samples / 'real.png'})",
         f"Models:     {folder.model}, and {folder.generator} for Keras alone",
-        f"Curves:     {_tensorboard_command(folder.path)}",
     ]
 
 
-def _tensorboard_command(path: Path) -> str:
-    beside_python = Path(sys.executable).with_name("tensorboard")
-    command = "tensorboard" if shutil.which("tensorboard") else os.path.relpath(beside_python)
-    return f"{command} --logdir {path}"
+def _command(name: str) -> str:
+    """How to call a program of this Python's environment from the shell, activated or not."""
+    beside_python = Path(sys.executable).with_name(name)
+    on_path = shutil.which(name)
+    return name if on_path and Path(on_path) == beside_python else os.path.relpath(beside_python)
 
 
 def _new_config(options: argparse.Namespace) -> Config:
@@ -412,6 +406,11 @@ def _new_folder_path(options: argparse.Namespace) -> Path | None:
     if hasattr(options, "name"):
         return Path("runs") / options.name
     return getattr(options, "run_dir", None)
+
+
+def _refuse_existing(folder_path: Path) -> None:
+    if folder_path.exists():
+        raise UsageError(f"{folder_path} exists; choose another name, or continue it by --resume")
 
 
 def _default_name(dataset_name: str) -> str:

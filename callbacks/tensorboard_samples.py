@@ -11,10 +11,11 @@ __all__ = ["TensorBoardSamples"]
 
 
 class TensorBoardSamples(SampleCallback):
-    """Writes the image summaries `samples`, after every epoch, and `real`, once.
+    """Writes the image summaries `samples/generated`, after every epoch, and `samples/real`, once.
 
-    The step is the number of epochs done; 0 is before training. Each summary is flushed as it is
-    written, so that TensorBoard shows it at once and a kill loses none.
+    TensorBoard shows the two side by side, for their names have one beginning. The step is the number of
+    epochs done; 0 is before training. Each summary is flushed as it is written, so that TensorBoard shows
+    it at once and a kill loses none.
 
     Args:
         log_dir: the folder to show with `tensorboard --logdir`; made where it is missing.
@@ -37,10 +38,10 @@ class TensorBoardSamples(SampleCallback):
         super().on_train_begin(logs)
 
     def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
-        self._write("samples", grid, epochs_done)
+        self._write("samples/generated", grid, epochs_done)
 
     def show_real(self, grid: np.ndarray) -> None:
-        self._write("real", grid, step=0)
+        self._write("samples/real", grid, step=0)
 
     def on_train_end(self, logs=None):
         self.writer.close()

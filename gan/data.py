@@ -196,7 +196,7 @@ def _shuffle(positions, count: int, seed: int):
 def _prefetch(dataset: tf.data.Dataset, gpus: list) -> tf.data.Dataset:
     """Prepares batches ahead, in the GPU's memory where there is one and no strategy shares them."""
     if gpus and not tf.distribute.has_strategy():
-        return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name))
+        return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name, BATCHES_AHEAD))
     return dataset.prefetch(BATCHES_AHEAD)
 
 

@@ -97,9 +97,9 @@ def test_tensorboard_shows_samples_and_real_images(gan, tmp_path):
     real = make_images()
     fit(gan, epochs=2, callbacks=[TensorBoardSamples(tmp_path, columns=3, rows=2, real_images=real)])
     shown = summaries(tmp_path)
-    assert sorted(shown) == ["real", "samples"]
-    assert sorted(shown["samples"]) == [0, 1, 2]
-    np.testing.assert_array_equal(shown["real"][0][:8, :8, 0], real[0, ..., 0])
+    assert sorted(shown) == ["samples/generated", "samples/real"]
+    assert sorted(shown["samples/generated"]) == [0, 1, 2]
+    np.testing.assert_array_equal(shown["samples/real"][0][:8, :8, 0], real[0, ..., 0])
 
 
 def test_tensorboard_has_each_epoch_as_soon_as_it_is_done(tmp_path):
@@ -107,7 +107,7 @@ def test_tensorboard_has_each_epoch_as_soon_as_it_is_done(tmp_path):
 
     class Look(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            seen.append(sorted(summaries(tmp_path)["samples"]))
+            seen.append(sorted(summaries(tmp_path)["samples/generated"]))
 
     fit(make_gan(), epochs=2, callbacks=[TensorBoardSamples(tmp_path), Look()])
     assert seen == [[0, 1], [0, 1, 2]]
@@ -119,7 +119,7 @@ def test_both_show_the_same_samples(tmp_path):
         TensorBoardSamples(tmp_path / "logs", rows=2),
     )
     fit(make_gan(), callbacks=[grid, board])
-    shown = summaries(tmp_path / "logs")["samples"][1][..., 0]
+    shown = summaries(tmp_path / "logs")["samples/generated"][1][..., 0]
     np.testing.assert_array_equal(shown, pixels(tmp_path / "png" / "epoch_0001.png"))
 
 

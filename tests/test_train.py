@@ -159,6 +159,7 @@ USAGE_ERRORS = {
     "absent run": (["--resume", "absent"], "absent is not a run folder"),
     "existing run": ([*SHORT, "--name", "taken"], "runs/taken exists; choose another name"),
     "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists"),
+    "unwritable": ([*SHORT, "--run-dir", "runs/taken/config.json/run"], "cannot be written: Not a dir"),
     "not a config": (["--resume", "runs/taken"], "settings are missing"),
 }
 
