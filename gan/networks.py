@@ -103,7 +103,8 @@ def build_discriminator(
 
     ```python
     discriminator = build_discriminator(num_classes=10)
-    logits = discriminator([keras.ops.zeros((16, 28, 28, 1)), keras.ops.arange(10)[:1].repeat(16)])
+    images, labels = keras.ops.zeros((16, 28, 28, 1)), keras.ops.zeros(16, "int32")
+    logits = discriminator([images, labels])    # (16, 1)
     ```
     """
     images = keras.Input(image_shape, name="images")
