@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -57,6 +58,13 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, answered like Ctrl-C."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong flag in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parse(arguments)
@@ -72,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The flags; those that were not given are left out, but for `resume` and the switches."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
+        prog="train.py",
         description="Train a GAN and watch its images form. Each run has a folder of its own.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -163,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
     if folder_path and not resumed:
         _refuse_existing(folder_path)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _import_tensorflow_quietly()
     from gan import data
     from gan.run import RunFolder
 
@@ -209,7 +218,7 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     epochs_done = checkpoint.restore(gan)
     folder.trim_history(epochs_done)
     tensorboard = f"{_command('tensorboard')} --logdir {folder.path}"
-    say(f"Run folder: {folder.path}", f"Watch it:   {tensorboard}")
+    say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
     if epochs_done:
         say(f"Resuming after epoch {epochs_done}; --epochs N says how many it shall have in all.")
 
@@ -335,6 +344,33 @@ def _summarize(folder, gan, seconds: float) -> list[str]:
     ]
 
 
+def _import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without the lines that it writes at every start, whatever the log level says.
+
+    They come from its C++ side, past `sys.stderr`. When the import fails they are shown after all.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            hidden.seek(0)
+            os.write(kept, hidden.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _device() -> str:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return f"{len(gpus)} GPU" if gpus else "CPU"
+
+
 def _command(name: str) -> str:
     """How to call a program of this Python's environment from the shell, activated or not."""
     beside_python = Path(sys.executable).with_name(name)
@@ -421,29 +457,31 @@ def _raise_terminated(signal_number, frame):
     raise Terminated
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+def _number(text: str, kind: type, accepted: str, is_right) -> int | float:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or not is_right(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {accepted}")
     return number
+
+
+def _count(text: str) -> int:
+    return _number(text, int, "a whole number from 1", lambda number: number >= 1)
 
 
 def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
-    return number
+    largest = 2**32 - 1  # of NumPy's global seed, which Keras sets too
+    return _number(text, int, f"a whole number from 0 to {largest}", lambda number: 0 <= number <= largest)
 
 
 def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    return _number(text, float, "a positive number", lambda number: 0 < number < math.inf)
 
 
 def _not_negative(text: str) -> float:
-    return 0.0 if float(text) == 0 else _positive(text)
+    return _number(text, float, "a number from 0", lambda number: 0 <= number < math.inf)
 
 
 def _name(text: str) -> str:

@@ -162,7 +162,10 @@ class GAN(keras.Model):
         optimizer=None,
         update: str = "alternating",
         discriminator_steps: int = 1,
-        **kwargs,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ):
         """Chooses how the two players learn. Without arguments it trains MNIST well.
 
@@ -180,8 +183,7 @@ class GAN(keras.Model):
             update: "alternating": the generator learns from the discriminator as just updated;
                 "simultaneous": from the pass the discriminator learned from, which saves a pass.
             discriminator_steps: the generator moves at every n-th train step only.
-            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution`, `auto_scale_loss`, as in
-                `keras.Model.compile`.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
 
         Raises:
             ValueError: for an argument that is not among these.
@@ -200,7 +202,13 @@ class GAN(keras.Model):
         checks.warn_of_sigmoid(self.discriminator)
         players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
         players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
-        super().compile(optimizer=players, **kwargs)
+        ways_of_running = {
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
+        }
+        super().compile(optimizer=players, **ways_of_running)
         self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
         # Kept in an object that Keras does not track: it takes no new state once a model is built.
         self._compile_arguments = types.SimpleNamespace(
@@ -211,7 +219,7 @@ class GAN(keras.Model):
             metrics=[keras.metrics.get(metric) for metric in metrics or []],
             update=update,
             discriminator_steps=discriminator_steps,
-            **kwargs,
+            **ways_of_running,
         )
 
     @property
@@ -229,15 +237,25 @@ class GAN(keras.Model):
         super().reset_metrics()
         self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
 
-    def fit(self, x=None, y=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, *, validation_data=None, **kwargs):
         """`keras.Model.fit`; arrays are checked for range and labels before training starts."""
-        if isinstance(x, np.ndarray):
-            images.check_range(x)
-            if y is not None and self.num_classes is not None:
-                checks.check_labels(np.asarray(y), self.num_classes)
+        self._check_arrays(x, y)
+        if isinstance(validation_data, tuple):
+            self._check_arrays(*validation_data[:2])
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return super().fit(x, y, **kwargs)
+        return super().fit(x, y, batch_size, epochs, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
+        """`keras.Model.evaluate`; arrays are checked for range and labels."""
+        self._check_arrays(x, y)
+        return super().evaluate(x, y, batch_size, **kwargs)
+
+    def _check_arrays(self, some_images, labels=None) -> None:
+        if isinstance(some_images, (np.ndarray, tf.Tensor)):
+            images.check_range(np.asarray(some_images))
+            if labels is not None and self.num_classes is not None:
+                checks.check_labels(np.asarray(labels), self.num_classes)
 
     def train_step(self, data) -> dict:
         real_images, labels = self._unpack(data)
