@@ -11,6 +11,7 @@ import datetime
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -27,27 +28,27 @@ SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL instead of 
 STEPS_FOR_SMALL = 500
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
-CHANGEABLE = ("epochs", "minutes", "checkpoint_every_epochs")  # by --resume, to the same bits
+CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by --resume, to the same bits
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Every setting of a run, in the units that the flags' help gives."""
+    """Every setting of a run, in the units that the flags' help gives, with its default."""
 
-    dataset: str
-    epochs: int | None
-    minutes: float | None
-    steps_per_epoch: int | None
-    batch_size: int
-    loss: str
-    penalty: str
-    generator_learning_rate: float
-    discriminator_learning_rate: float
-    ema_half_life: float
-    update: str
-    unconditional: bool
-    seed: int
-    checkpoint_every_epochs: int
+    dataset: str = "auto"
+    epochs: int | None = 10
+    minutes: float | None = None
+    steps_per_epoch: int | None = None
+    batch_size: int = 64
+    loss: str = "non_saturating"
+    penalty: str = "none"
+    generator_learning_rate: float = 1e-3
+    discriminator_learning_rate: float = 1e-3
+    ema_half_life: float = 10_000.0
+    update: str = "alternating"
+    unconditional: bool = False
+    seed: int = 0
+    checkpoint_every_epochs: int = 1
 
 
 class UsageError(Exception):
@@ -91,13 +92,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--dataset",
         metavar="NAME|PATH",
         help="auto (MNIST, or the embedded digits where it is not to be had), mnist, fashion_mnist, "
-        "digits, a folder of IDX files, or an .npz with x_train and perhaps y_train (default: auto)",
+        f"digits, a folder of IDX files, or an .npz with x_train and perhaps y_train {_default('dataset')}",
     )
     data.add_argument("--unconditional", action="store_true", help="make no use of the labels")
 
     length = parser.add_argument_group("how long")
     either = length.add_mutually_exclusive_group()
-    either.add_argument("--epochs", type=_count, metavar="N", help="stop after N epochs (default: 10)")
+    either.add_argument(
+        "--epochs", type=_count, metavar="N", help=f"stop after N epochs {_default('epochs')}"
+    )
     either.add_argument(
         "--minutes",
         type=_positive,
@@ -113,32 +116,32 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
 
     recipe = parser.add_argument_group("recipe")
-    recipe.add_argument("--batch-size", type=_count, metavar="N", help="images in a batch (default: 64)")
-    recipe.add_argument("--loss", choices=LOSSES, help="adversarial loss (default: non_saturating)")
-    recipe.add_argument("--penalty", choices=PENALTIES, help="gradient penalty (default: none)")
     recipe.add_argument(
-        "--generator-learning-rate", type=_positive, metavar="RATE", help="Adam's (default: 0.001)"
+        "--batch-size", type=_count, metavar="N", help=f"images in a batch {_default('batch_size')}"
     )
-    recipe.add_argument(
-        "--discriminator-learning-rate",
-        type=_positive,
-        metavar="RATE",
-        help="Adam's (default: 0.001)",
-    )
+    recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_default('loss')}")
+    recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_default('penalty')}")
+    for player in ("generator", "discriminator"):
+        default = _default(f"{player}_learning_rate")
+        recipe.add_argument(
+            f"--{player}-learning-rate", type=_positive, metavar="RATE", help=f"its Adam's rate {default}"
+        )
     recipe.add_argument(
         "--ema-half-life",
         type=_not_negative,
         metavar="IMAGES",
         help="half-life of the generator's moving average, which draws the samples, in images seen; "
-        "0 for no average (default: 10000)",
+        f"0 for no average {_default('ema_half_life')}",
     )
     recipe.add_argument(
         "--update",
         choices=UPDATES,
         help="let the generator learn from the discriminator just updated, or move both at once "
-        "(default: alternating)",
+        f"{_default('update')}",
     )
-    recipe.add_argument("--seed", type=_seed, metavar="N", help="what all chance follows from (default: 0)")
+    recipe.add_argument(
+        "--seed", type=_seed, metavar="N", help=f"what all chance follows from {_default('seed')}"
+    )
 
     folder = parser.add_argument_group("run folder")
     where = folder.add_mutually_exclusive_group()
@@ -148,19 +151,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--resume",
         type=Path,
         metavar="DIR",
-        help="continue the run in DIR with its settings; --epochs, --minutes and "
-        "--checkpoint-every-epochs may be changed",
+        help="continue the run in DIR with its settings; --epochs, --minutes, --checkpoint-every-epochs "
+        "and where the same --dataset is found may be changed",
     )
     folder.add_argument(
         "--checkpoint-every-epochs",
         type=_count,
         metavar="N",
-        help="how often to save a state to resume from (default: 1)",
+        help=f"how often to save a state to resume from {_default('checkpoint_every_epochs')}",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--quiet", action="store_true", default=False, help="print errors only")
     output.add_argument(
-        "--dry-run", action="store_true", default=False, help="print the settings and write nothing"
+        "--dry-run", action="store_true", default=False, help="print the settings and train nothing"
     )
     return parser.parse_args(arguments)
 
@@ -180,9 +183,9 @@ def run(options: argparse.Namespace) -> int:
         stored = RunFolder(resumed).read_config() if resumed else {}
         config = _resume_config(stored, options) if resumed else _new_config(options)
         dataset = data.load(config.dataset)
-        if resumed and stored["data"]["checksum"] != dataset.checksum:
+        if resumed and stored.get("data", {}).get("checksum") != dataset.checksum:
             raise UsageError(f"the data have changed since {resumed} began: their checksum differs")
-        config = config if resumed else _settle(config, dataset)
+        config = _settle(config, dataset)
         gan = build(config, dataset)
     except ValueError as error:
         raise UsageError(error) from error
@@ -203,7 +206,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         return train(gan, config, dataset, folder, say, quiet=options.quiet)
     except KeyboardInterrupt:
-        say(f"\nStopped. Continue it:  {_command('python')} train.py --resume {folder.path}")
+        say(f"\nStopped. Continue it:  {_command('python', _shorten(__file__), '--resume', folder.path)}")
         raise
 
 
@@ -217,7 +220,7 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     )
     epochs_done = checkpoint.restore(gan)
     folder.trim_history(epochs_done)
-    tensorboard = f"{_command('tensorboard')} --logdir {folder.path}"
+    tensorboard = _command("tensorboard", "--logdir", folder.path)
     say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
     if epochs_done:
         say(f"Resuming after epoch {epochs_done}; --epochs N says how many it shall have in all.")
@@ -235,8 +238,9 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
         verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
     )
     if not _is_finite(gan):
-        good = f"the last good state is in {folder.checkpoints}"
-        print(f"train.py: error: the losses are no longer finite; {good}", file=sys.stderr)
+        is_any_saved = any(folder.checkpoints.glob("*.json"))
+        advice = f"the last good state is in {folder.checkpoints}" if is_any_saved else "try lower rates"
+        print(f"train.py: error: the losses are no longer finite; {advice}", file=sys.stderr)
         return 1
     _export(gan, folder)
     say(*_summarize(folder, gan, time.monotonic() - started), f"Curves:     {tensorboard}")
@@ -316,14 +320,17 @@ def _real_images_by_class(dataset, num_classes: int | None):
 
     if num_classes is None:
         return dataset.train_images[:100]
-    rows = [np.flatnonzero(dataset.train_labels == label)[:10] for label in range(num_classes)]
-    return dataset.train_images[np.concatenate(rows)]
+    rows = np.zeros((num_classes, 10, *dataset.image_shape), np.uint8)  # black where a class has fewer
+    for label, row in enumerate(rows):
+        found = dataset.train_images[dataset.train_labels == label][:10]
+        row[: len(found)] = found
+    return rows.reshape(-1, *dataset.image_shape)
 
 
 def _export(gan, folder) -> None:
     from gan.files import whole_file
 
-    for model, path in ((gan, folder.model), (gan.sampler, folder.generator)):
+    for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
             model.save(temporary)
 
@@ -371,31 +378,28 @@ def _device() -> str:
     return f"{len(gpus)} GPU" if gpus else "CPU"
 
 
-def _command(name: str) -> str:
-    """How to call a program of this Python's environment from the shell, activated or not."""
-    beside_python = Path(sys.executable).with_name(name)
-    on_path = shutil.which(name)
-    return name if on_path and Path(on_path) == beside_python else os.path.relpath(beside_python)
+def _command(program: str, *arguments: str | Path) -> str:
+    """What to type to call a program of this Python's environment, activated or not."""
+    beside_python = Path(sys.executable).with_name(program)
+    if beside_python.exists() and shutil.which(program) != str(beside_python):
+        program = _shorten(beside_python)
+    return shlex.join([program, *map(str, arguments)])
+
+
+def _shorten(path: str | Path) -> str:
+    """A path below the working directory as seen from there, any other as it is."""
+    path = Path(path).absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _new_config(options: argparse.Namespace) -> Config:
-    defaults = {
-        "dataset": "auto",
-        "epochs": None if hasattr(options, "minutes") else 10,
-        "minutes": None,
-        "steps_per_epoch": None,
-        "batch_size": 64,
-        "loss": "non_saturating",
-        "penalty": "none",
-        "generator_learning_rate": 1e-3,
-        "discriminator_learning_rate": 1e-3,
-        "ema_half_life": 10_000.0,
-        "update": "alternating",
-        "unconditional": False,
-        "seed": 0,
-        "checkpoint_every_epochs": 1,
-    }
-    return Config(**{name: getattr(options, name, value) for name, value in defaults.items()})
+    given = _given(options)
+    return Config(**({"epochs": None} if "minutes" in given else {}) | given)
+
+
+def _given(options: argparse.Namespace) -> dict:
+    """The settings that the command line names."""
+    return {name: value for name, value in vars(options).items() if hasattr(Config, name)}
 
 
 def _settle(config: Config, dataset) -> Config:
@@ -412,13 +416,10 @@ def _settle(config: Config, dataset) -> Config:
 
 def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
     """The stored settings, with those flags that may change."""
-    try:
-        config = Config(**stored["settings"])
-    except (KeyError, TypeError):
-        raise UsageError(f"{options.resume / 'config.json'} is damaged: settings are missing") from None
-    given = {k: v for k, v in vars(options).items() if hasattr(config, k)}
-    if "dataset" in given:
-        given["dataset"] = _same_source(given["dataset"])
+    settings = stored.get("settings")
+    if not isinstance(settings, dict) or settings.keys() != dataclasses.asdict(Config()).keys():
+        raise UsageError(f"{options.resume / 'config.json'} is damaged: settings are missing")
+    config, given = Config(**settings), _given(options)
     refused = [
         f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
         for name, value in given.items()
@@ -431,12 +432,6 @@ def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
     return dataclasses.replace(config, **{k: v for k, v in given.items() if k in CHANGEABLE})
 
 
-def _same_source(dataset: str) -> str:
-    """A path as the stored settings have it: absolute."""
-    path = Path(dataset).expanduser()
-    return str(path.resolve()) if path.exists() else dataset
-
-
 def _new_folder_path(options: argparse.Namespace) -> Path | None:
     """Where the run goes, or None for a name that the dataset takes part in."""
     if hasattr(options, "name"):
@@ -445,12 +440,21 @@ def _new_folder_path(options: argparse.Namespace) -> Path | None:
 
 
 def _refuse_existing(folder_path: Path) -> None:
-    if folder_path.exists():
+    try:
+        exists = folder_path.exists()
+    except OSError as error:
+        raise UsageError(f"{folder_path}: {error.strerror}") from error
+    if exists:
         raise UsageError(f"{folder_path} exists; choose another name, or continue it by --resume")
 
 
 def _default_name(dataset_name: str) -> str:
     return f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset_name}"
+
+
+def _default(setting: str) -> str:
+    value = getattr(Config, setting)
+    return f"(default: {value:g})" if isinstance(value, float) else f"(default: {value})"
 
 
 def _raise_terminated(signal_number, frame):
@@ -485,7 +489,7 @@ def _not_negative(text: str) -> float:
 
 
 def _name(text: str) -> str:
-    if not text or Path(text).name != text:
+    if text in ("", "..") or Path(text).name != text:
         raise argparse.ArgumentTypeError(f"{text!r} is not a name; for a path use --run-dir")
     return text
 

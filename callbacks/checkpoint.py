@@ -19,7 +19,8 @@ class Checkpoint(keras.callbacks.Callback):
     A checkpoint is `epoch_0007.weights.h5`, as `save_weights` writes it, and `epoch_0007.json`, its
     manifest (epoch, size, SHA-256, logs), written after it: without its manifest it does not count.
     Both are written whole or not at all. The state after the last epoch is always saved; one whose
-    loss is not finite never is.
+    loss is not finite never is. A state takes the place of those of later epochs: they are damaged, or
+    of a training that was taken up again from before them.
 
     Args:
         directory: where the checkpoints go; made where it is missing.
@@ -29,7 +30,8 @@ class Checkpoint(keras.callbacks.Callback):
         mode: "min" or "max": which values of `monitor` are better.
 
     Raises:
-        ValueError: when an argument is none of these.
+        ValueError: when an argument is none of these; and, before the first epoch, when the directory
+            holds another training's checkpoints, which this one would push out.
 
     Example, which goes on where it was stopped each time it is run:
 
@@ -61,6 +63,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.keep = keep
         self.monitor = monitor
         self.mode = mode
+        self._is_continued = False  # whether what lies in the directory is this training's own
 
     def restore(self, model: keras.Model) -> int:
         """Loads the newest whole checkpoint into a compiled model.
@@ -70,6 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
         Returns:
             The number of epochs done: `fit`'s `initial_epoch`. 0 when there is no checkpoint.
         """
+        self._is_continued = True
         for manifest in reversed(self._manifests()):
             weights = self._weights_path(manifest["epoch"])
             if weights.is_file() and digest(weights) == manifest["sha256"]:
@@ -82,6 +86,16 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._unsaved = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        newest = max((manifest["epoch"] for manifest in self._manifests()), default=0)
+        if newest > epoch and not self._is_continued:
+            raise ValueError(
+                f"{self.directory} holds checkpoints up to epoch {newest}, and training starts at {epoch}: "
+                "call `restore(model)` and pass what it returns as `initial_epoch`, or choose another "
+                "directory."
+            )
+        self._is_continued = True
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
@@ -109,7 +123,7 @@ class Checkpoint(keras.callbacks.Callback):
         }
         write_whole(self._manifest_path(epochs_done), json.dumps(manifest, indent=2).encode() + b"\n")
         self._unsaved = None
-        self._remove_old()
+        self._remove_old(epochs_done)
 
     def _is_best(self, logs: dict) -> bool:
         if self.monitor is None:
@@ -135,11 +149,12 @@ class Checkpoint(keras.callbacks.Callback):
             return math.inf
         return value if self.mode == "min" else -value
 
-    def _remove_old(self) -> None:
+    def _remove_old(self, epochs_done: int) -> None:
         manifests = self._manifests()
-        best = self._best(manifests)
-        for manifest in manifests[: -self.keep]:
-            if manifest is not best:
+        past = [manifest for manifest in manifests if manifest["epoch"] <= epochs_done]
+        kept = [*past[-self.keep :], self._best(past)]
+        for manifest in manifests:
+            if manifest not in kept:
                 self._manifest_path(manifest["epoch"]).unlink()
                 self._weights_path(manifest["epoch"]).unlink(missing_ok=True)
 

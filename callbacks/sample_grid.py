@@ -1,5 +1,6 @@
 """A picture of samples after every epoch, and a film of them at the end."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,14 @@ class SampleGrid(SampleCallback):
         pictures = sorted(self.directory.glob("epoch_*.png"))
         if not pictures:
             return
-        frames = [Image.open(picture) for picture in pictures]
-        durations = [MILLISECONDS_A_FRAME] * (len(frames) - 1) + [MILLISECONDS_THE_LAST]
+        durations = [MILLISECONDS_A_FRAME] * (len(pictures) - 1) + [MILLISECONDS_THE_LAST]
+        frames = _read(pictures)
         with whole_file(self.directory / "epochs.gif") as temporary:
-            frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+            next(frames).save(temporary, save_all=True, append_images=frames, duration=durations, loop=0)
+
+
+def _read(pictures: list[Path]) -> Iterator[Image.Image]:
+    """One picture after the other, its file closed behind it: there may be thousands."""
+    for picture in pictures:
+        with Image.open(picture) as frame:
+            yield frame.copy()

@@ -14,7 +14,7 @@ RAMP_UP = 0.05
 
 
 def copy_network(network: keras.Model) -> keras.Model:
-    """A copy with equal weights that no optimizer will move.
+    """A network of the same kind with equal weights.
 
     Raises:
         ValueError: when the network cannot be made again from its config.
@@ -26,11 +26,10 @@ def copy_network(network: keras.Model) -> keras.Model:
         copy.set_weights(network.get_weights())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
-            "The average of the generator needs a copy of it, and this one cannot be made again from its "
+            "The generator's average needs a copy of it, and this one cannot be made again from its "
             "config: give its class `get_config` and `build`, or pass ema_half_life_images=None. "
             f"Received: {network.name}, {' '.join(str(error).split())}"
         ) from error
-    copy.trainable = False
     return copy
 
 

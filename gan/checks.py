@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 
-__all__ = ["check_batch", "check_labels", "check_networks", "warn_of_sigmoid"]
+__all__ = ["check_batch", "check_labels", "check_networks", "check_trainable", "warn_of_sigmoid"]
 
 
 def check_networks(
@@ -30,14 +30,33 @@ def check_networks(
                 f"where there are classes. Received: {len(shapes)} input(s), of shapes {shapes}"
             )
     latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
-    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in latent_shapes]
-    made = generator.compute_output_spec(inputs[0] if expected == 1 else inputs)
-    if tuple(made.shape[1:]) != image_shape:
+    made = _output_shape(generator, latent_shapes)
+    if made != image_shape:
         raise ValueError(
             "The generator's images must have the shape that the discriminator takes. Received: "
-            f"generator {tuple(made.shape[1:])}, discriminator {image_shape}"
+            f"generator {made}, discriminator {image_shape}"
+        )
+    verdict = _output_shape(discriminator, image_shapes)
+    if verdict != (1,):
+        raise ValueError(
+            "The discriminator must give one logit for each image, of shape (batch, 1). Received: shape="
+            f"(batch, {', '.join(map(str, verdict))})"
         )
     return latent_dim, image_shape
+
+
+def check_trainable(*networks: keras.Model) -> None:
+    """Refuses players that cannot learn.
+
+    Raises:
+        ValueError: naming the first without trainable weights.
+    """
+    for network in networks:
+        if not network.trainable_variables:
+            raise ValueError(
+                "Each player needs trainable weights: set `trainable = True` on a frozen network. "
+                f"Received: {network.name}, without any"
+            )
 
 
 def check_batch(images, labels, image_shape: tuple[int, int, int], num_classes: int | None) -> None:
@@ -83,6 +102,12 @@ def warn_of_sigmoid(discriminator: keras.Model) -> None:
             "end it in a linear layer.",
             stacklevel=3,
         )
+
+
+def _output_shape(network: keras.Model, input_shapes: list[tuple]) -> tuple:
+    """The shape of what a network makes, batch dimension left out."""
+    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in input_shapes]
+    return tuple(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs).shape[1:])
 
 
 def _input_shapes(network: keras.Model) -> list[tuple]:

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import os
 import zipfile
+import zlib
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +25,8 @@ __all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline"]
 NAMES = ("auto", "mnist", "fashion_mnist", "digits")
 IDX_STEMS = {"train": "train", "test": "t10k"}
 BATCHES_AHEAD = 2
+UNREADABLE_NPZ = (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError)
+UNREADABLE_NPZ += (zipfile.BadZipFile, zlib.error)
 ASSETS = Path(__file__).parent / "assets"
 
 MIRRORS = {
@@ -114,10 +117,14 @@ def load(source: str) -> Dataset:
         return _load_digits()
     if source in NAMES:
         return _load_known(source)
-    path = Path(source).expanduser().resolve()
-    if path.is_dir():
+    try:
+        path = Path(source).expanduser().resolve()
+        is_folder, is_npz = path.is_dir(), path.suffix == ".npz" and path.is_file()
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
+    if is_folder:
         return _load_idx_folder(path, name=path.name)
-    if path.suffix == ".npz" and path.is_file():
+    if is_npz:
         return _load_npz(path, name=path.stem)
     raise DataError(
         f"No such dataset: {source!r}. Accepted are {', '.join(NAMES)}, a folder of IDX files, or an "
@@ -235,6 +242,11 @@ def _make_dataset(name: str, source: str, where: Path, splits: dict) -> Dataset:
             raise DataError(f"{where}: {split} images must be uint8 (0..255), not {images.dtype}")
         _check_images(images, f"{where}: {split} images")
         _check_labels(images, labels, f"{where}: {split} labels")
+        if split == "train" and labels is not None and labels.max() >= len(images):
+            raise DataError(
+                f"{where}: labels must number the classes from 0, no more of them than images. "
+                f"Received: labels up to {labels.max()} for {len(images)} images"
+            )
         arrays[f"{split}_images"] = images
         arrays[f"{split}_labels"] = None if labels is None else labels.astype(np.int32)
     return Dataset(name, source, **arrays)
@@ -262,19 +274,31 @@ def _enlarge(image: np.ndarray) -> np.ndarray:
 def _load_known(name: str) -> Dataset:
     cache = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
     npz, folder = cache / f"{name}.npz", cache / name
+    broken = ""
     if npz.is_file():
-        dataset = _load_npz(npz, name)
-    else:
         try:
-            if not _is_complete(folder):
-                download(HASHES[name], MIRRORS[name], folder)
+            return _as_known(name, _load_npz(npz, name))
         except DataError as error:
-            raise DataError(
-                f"{name} is not on this machine and cannot be downloaded ({error}). Three ways to supply "
-                f"it: put its four IDX files into {folder}; or its .npz at {npz}; or name the file or "
-                "folder by --dataset PATH."
-            ) from error
-        dataset = _load_idx_folder(folder, name)
+            broken = f"{error}; "
+    try:
+        if not _is_complete(folder):
+            download(HASHES[name], MIRRORS[name], folder)
+        return _as_known(name, _load_idx_folder(folder, name))
+    except DataError as error:
+        raise DataError(
+            f"{name} is not on this machine and cannot be downloaded ({broken}{error}). Three ways to "
+            f"supply it: put its four IDX files into {folder}; or its .npz at {npz}; or name the file or "
+            "folder by --dataset PATH."
+        ) from error
+
+
+def _as_known(name: str, dataset: Dataset) -> Dataset:
+    """The dataset under the name it was asked for by, once it is sure to look like that."""
+    if (dataset.image_shape, dataset.num_classes) != ((28, 28, 1), 10):
+        raise DataError(
+            f"{dataset.source}: this is not {name}, whose images have shape (28, 28, 1) and labels 0..9. "
+            f"Received: shape={dataset.image_shape}, number of labels={dataset.num_classes}"
+        )
     return dataclasses.replace(dataset, source=name)
 
 
@@ -306,7 +330,8 @@ def _load_idx_folder(folder: Path, name: str) -> Dataset:
 
 
 def _find_one(folder: Path, pattern: str) -> Path | None:
-    found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    # A file with a dot in front is one that another process is writing, or was killed over.
+    found = sorted(path for path in folder.glob(pattern) if path.is_file() and path.name[0] != ".")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: which one is meant? Keep one of {names}")
@@ -321,7 +346,7 @@ def _load_npz(path: Path, name: str) -> Dataset:
                 raise ValueError("it is a single array, not an archive of named ones")
             arrays = {key: file[key] for key in file.files if key[:2] in ("x_", "y_")}
             keys = ", ".join(file.files)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+    except UNREADABLE_NPZ as error:
         raise DataError(f"{path}: not a usable .npz file: {error}") from error
     if "x_train" not in arrays:
         raise DataError(f"{path}: it holds no array x_train, only: {keys or 'nothing'}")

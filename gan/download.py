@@ -1,6 +1,7 @@
 """Fetching a known set of files over the network: checked by hash, written whole or not at all."""
 
 import hashlib
+import http.client
 import queue
 import sys
 import threading
@@ -14,6 +15,7 @@ __all__ = ["download"]
 
 SECONDS_TO_ANSWER = 8.0  # after this long without an answer from any mirror there is no network
 SECONDS_BETWEEN_BYTES = 10.0
+FAILURES = (OSError, ValueError, http.client.HTTPException)  # of a request, at any point of it
 
 
 def download(hashes: dict[str, str], mirrors: tuple[str, ...], folder: Path) -> None:
@@ -58,7 +60,7 @@ def _first_to_answer(mirrors: tuple[str, ...], name: str) -> str | None:
         try:
             with urllib.request.urlopen(mirror + name, timeout=SECONDS_TO_ANSWER):
                 answers.put(mirror)
-        except (OSError, ValueError):
+        except FAILURES:
             answers.put(None)
 
     for mirror in mirrors:
@@ -79,7 +81,7 @@ def _fetch(name: str, digest: str, mirrors: list[str]) -> bytes:
         try:
             with urllib.request.urlopen(mirror + name, timeout=SECONDS_BETWEEN_BYTES) as answer:
                 content = answer.read()
-        except (OSError, ValueError) as error:
+        except FAILURES as error:
             reasons.append(f"{mirror}{name}: {error}")
             continue
         if _hash(content, digest) == digest:

@@ -6,6 +6,8 @@ verdict on the same images; the generator's average follows. Everything random i
 (seed, step), and the step is a weight, so a run that is saved and resumed goes on to the same bits.
 """
 
+import functools
+import inspect
 import types
 
 import keras
@@ -21,7 +23,6 @@ __all__ = ["GAN"]
 
 UPDATES = ("alternating", "simultaneous")
 GENERATE_BATCH_SIZE = 256
-TRAINING_LOGS = ("loss", "d_loss", "g_loss", "real_logits", "fake_logits")
 
 
 @keras.saving.register_keras_serializable(package="gan")
@@ -90,6 +91,7 @@ class GAN(keras.Model):
         self.average_generator = None
         if ema_half_life_images is not None:
             self.average_generator = copy_network(generator)
+            self.average_generator.trainable = False
         counter = {"shape": (), "dtype": "int64", "trainable": False, "initializer": "zeros"}
         aggregation = {"aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", **counter, **aggregation)
@@ -109,6 +111,16 @@ class GAN(keras.Model):
     def sampler(self) -> keras.Model:
         """The network that draws samples: the generator's average where there is one."""
         return self.generator if self.average_generator is None else self.average_generator
+
+    def copy_sampler(self) -> keras.Model:
+        """The sampler as a model of its own, trainable like the generator: what to save for others.
+
+        Raises:
+            ValueError: when the generator cannot be made again from its config.
+        """
+        copy = copy_network(self.generator)
+        copy.set_weights(self.sampler.get_weights())
+        return copy
 
     def call(self, inputs):
         return self.sampler(inputs, training=False)
@@ -169,24 +181,27 @@ class GAN(keras.Model):
     ):
         """Chooses how the two players learn. Without arguments it trains MNIST well.
 
-        `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one.
+        `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one; of two,
+        each player takes the object itself.
 
         Args:
             generator_optimizer: name or object of the generator's optimizer; None: Adam at 1e-3 with
                 beta1 0.5.
-            discriminator_optimizer: likewise; None: a copy of the generator's.
+            discriminator_optimizer: likewise; None: both players get copies of the generator's.
             loss: "non_saturating", "hinge", or an object like `gan.losses.AdversarialLoss`.
             penalty: None, "r1", or a callable like `gan.penalties.R1`.
-            metrics: metrics of quality for `evaluate` and `validation_data`, each a
-                `keras.metrics.Metric` with `update_state(real_images, fake_images)`.
+            metrics: a list of metrics of quality for `evaluate` and `validation_data`, each a
+                `keras.metrics.Metric` with `update_state(real_images, fake_images)`, float32 batches
+                in [-1, 1]. Keras asks for `result()` before the first update too.
             optimizer: one optimizer for both players, in place of the two arguments above.
             update: "alternating": the generator learns from the discriminator as just updated;
                 "simultaneous": from the pass the discriminator learned from, which saves a pass.
-            discriminator_steps: the generator moves at every n-th train step only.
+            discriminator_steps: the generator moves at every n-th train step only; from 1, and 1 where
+                a strategy spreads a batch over several replicas.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
 
         Raises:
-            ValueError: for an argument that is not among these.
+            ValueError: for an argument that is not among these, or a player without trainable weights.
         """
         if optimizer is not None:
             if generator_optimizer is not None or discriminator_optimizer is not None:
@@ -199,6 +214,13 @@ class GAN(keras.Model):
                 "`discriminator_steps` must be a whole number from 1. "
                 f"Received: discriminator_steps={discriminator_steps!r}"
             )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if discriminator_steps > 1 and replicas > 1:
+            raise ValueError(
+                "`discriminator_steps` must be 1 where several replicas share a batch: they cannot skip the "
+                f"generator's turn together. Received: {discriminator_steps} for {replicas} replicas"
+            )
+        checks.check_trainable(self.generator, self.discriminator)
         checks.warn_of_sigmoid(self.discriminator)
         players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
         players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
@@ -216,7 +238,7 @@ class GAN(keras.Model):
             discriminator_optimizer=players.discriminator_optimizer,
             loss=losses.get(loss),
             penalty=penalties.get(penalty),
-            metrics=[keras.metrics.get(metric) for metric in metrics or []],
+            metrics=_get_metrics(metrics),
             update=update,
             discriminator_steps=discriminator_steps,
             **ways_of_running,
@@ -224,34 +246,40 @@ class GAN(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        trackers = [
+        quality = [] if self._compile_arguments is None else self._compile_arguments.metrics
+        return self._trackers() + quality
+
+    def _trackers(self) -> list[keras.metrics.Metric]:
+        return [
             self.loss_tracker,
             self.d_loss_tracker,
             self.g_loss_tracker,
             self.real_logits_tracker,
             self.fake_logits_tracker,
         ]
-        return trackers if self._compile_arguments is None else trackers + self._compile_arguments.metrics
 
     def reset_metrics(self):
         super().reset_metrics()
         self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, *, validation_data=None, **kwargs):
-        """`keras.Model.fit`; arrays are checked for range and labels before training starts."""
-        self._check_arrays(x, y)
-        if isinstance(validation_data, tuple):
-            self._check_arrays(*validation_data[:2])
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return super().fit(x, y, batch_size, epochs, validation_data=validation_data, **kwargs)
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        call = inspect.signature(super().fit).bind(*args, **kwargs)
+        given = call.arguments
+        self._check_arrays(given.get("x"), given.get("y"))
+        if isinstance(given.get("x"), tf.data.Dataset):
+            given.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
+        if isinstance(given.get("validation_data"), (tuple, list, np.ndarray)):
+            self._check_arrays(*keras.utils.unpack_x_y_sample_weight(given["validation_data"])[:2])
+        return super().fit(*call.args, **call.kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """`keras.Model.evaluate`; arrays are checked for range and labels."""
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         self._check_arrays(x, y)
-        return super().evaluate(x, y, batch_size, **kwargs)
+        return super().evaluate(x, y, *args, **kwargs)
 
-    def _check_arrays(self, some_images, labels=None) -> None:
+    def _check_arrays(self, some_images, labels) -> None:
+        """Range and labels, before any work is done; shapes and types are seen when a step is traced."""
         if isinstance(some_images, (np.ndarray, tf.Tensor)):
             images.check_range(np.asarray(some_images))
             if labels is not None and self.num_classes is not None:
@@ -266,8 +294,7 @@ class GAN(keras.Model):
         self._at_generator_turn(lambda: self._generator_step(generator_tape, fake_images, labels, *verdict))
         self._update_average(real_images)
         self.step.assign_add(1)
-        logs = self.get_metrics_result()
-        return {key: logs[key] for key in TRAINING_LOGS}
+        return {tracker.name: tracker.result() for tracker in self._trackers()}
 
     def test_step(self, data) -> dict:
         real_images, labels = self._unpack(data)
@@ -435,5 +462,12 @@ def _resolve_optimizers(generator_optimizer, discriminator_optimizer):
         generator_optimizer = recommended_optimizer()
     generator_optimizer = keras.optimizers.get(generator_optimizer)
     if discriminator_optimizer is None:
-        discriminator_optimizer = generator_optimizer.from_config(generator_optimizer.get_config())
+        config = generator_optimizer.get_config()
+        return generator_optimizer.from_config(config), generator_optimizer.from_config(config)
     return generator_optimizer, keras.optimizers.get(discriminator_optimizer)
+
+
+def _get_metrics(metrics) -> list[keras.metrics.Metric]:
+    if not isinstance(metrics or [], (list, tuple)):
+        raise ValueError(f"`metrics` must be a list of `keras.metrics.Metric`. Received: metrics={metrics!r}")
+    return [keras.metrics.get(metric) for metric in metrics or []]

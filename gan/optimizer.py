@@ -30,7 +30,7 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         name: the name of the whole.
 
     Raises:
-        ValueError: when one object is given for both.
+        ValueError: when one object is given for both, or one that scales the loss.
 
     Example:
 
@@ -53,6 +53,14 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
                 "`generator_optimizer` and `discriminator_optimizer` must be two objects; pass one as "
                 f"`optimizer` to give each player a copy. Received twice: {generator_optimizer!r}"
             )
+        for player in (generator_optimizer, discriminator_optimizer):
+            is_wrapper = isinstance(player, keras.optimizers.LossScaleOptimizer)
+            if is_wrapper or player.loss_scale_factor is not None:
+                raise ValueError(
+                    "A player's optimizer must not scale the loss: Keras does it for both under the policy "
+                    f"mixed_float16. Received: {type(player).__name__}, "
+                    f"loss_scale_factor={player.loss_scale_factor}"
+                )
         # A callable, so that the base class makes no rate variable of its own.
         super().__init__(learning_rate=lambda: generator_optimizer.learning_rate, name=name)
         generator_optimizer.name, discriminator_optimizer.name = "generator", "discriminator"
@@ -93,7 +101,8 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         """The generator's rate. Setting it scales the discriminator's by the ratio fixed at first.
 
         Raises:
-            TypeError: on setting, when either player follows a schedule; neither is touched then.
+            TypeError: on setting, when either player follows a schedule, or to anything but a number;
+            neither is touched then.
         """
         return self.generator_optimizer.learning_rate
 
@@ -103,6 +112,11 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
             raise TypeError(
                 "The learning rate is not settable: at least one player's optimizer was created with "
                 "a `LearningRateSchedule`. Give both a float `learning_rate` to make it settable."
+            )
+        if callable(learning_rate):
+            raise TypeError(
+                "Only a number can be set as the rate of both players; give a `LearningRateSchedule` to each "
+                f"optimizer when it is made. Received: {learning_rate!r}"
             )
         self.generator_optimizer.learning_rate = learning_rate
         self.discriminator_optimizer.learning_rate = learning_rate * self._rate_ratio

@@ -92,6 +92,21 @@ def test_a_damaged_checkpoint_falls_back_with_a_warning(tmp_path):
     assert_same_state(expected, restored)
 
 
+def test_a_new_training_is_kept_from_pushing_out_an_old_one(tmp_path):
+    fit(make_gan(), epochs=2, callbacks=[Checkpoint(tmp_path)])
+    with pytest.raises(ValueError, match="holds checkpoints up to epoch 2, and training starts at 0"):
+        fit(make_gan(), epochs=1, callbacks=[Checkpoint(tmp_path)])
+    assert epochs_in(tmp_path) == [1, 2]
+
+
+def test_training_taken_up_from_before_supersedes_what_came_after(tmp_path):
+    gan, checkpoint = make_gan(), Checkpoint(tmp_path)
+    fit(gan, epochs=3, callbacks=[checkpoint])
+    fit(gan, epochs=1, callbacks=[checkpoint])  # counts from 0 again
+    assert epochs_in(tmp_path) == [1]
+    assert checkpoint.restore(make_gan()) == 1
+
+
 def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
     gan = make_gan()
     fit(gan, callbacks=[Checkpoint(tmp_path)])

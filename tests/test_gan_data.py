@@ -11,6 +11,7 @@ from gan import data
 
 IMAGES = make_images(23)
 LABELS = np.arange(23)
+LIKE_MNIST = {"images": np.pad(IMAGES, ((0, 0), (10, 10), (10, 10), (0, 0))), "labels": LABELS % 10}
 
 
 def batches(count, **kwargs):
@@ -18,10 +19,10 @@ def batches(count, **kwargs):
     return [labels.numpy() for _, labels in data.pipeline(IMAGES, LABELS, **arguments).take(count)]
 
 
-def write_idx_folder(folder, splits=("train", "t10k"), labels=True, pack=bytes):
+def write_idx_folder(folder, images=IMAGES, labels=LABELS, splits=("train", "t10k"), pack=bytes):
     folder.mkdir(parents=True, exist_ok=True)
     for split in splits:
-        arrays = {"images-idx3": IMAGES[..., 0]} | ({"labels-idx1": LABELS} if labels else {})
+        arrays = {"images-idx3": images[..., 0]} | ({} if labels is None else {"labels-idx1": labels})
         for part, array in arrays.items():
             head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
             content = head + array.astype(np.uint8).tobytes()
@@ -123,7 +124,7 @@ def test_idx_folder(tmp_path, pack):
 
 
 def test_idx_folder_of_training_images_alone(tmp_path):
-    dataset = data.load(str(write_idx_folder(tmp_path / "mine", splits=["train"], labels=False)))
+    dataset = data.load(str(write_idx_folder(tmp_path / "mine", labels=None, splits=["train"])))
     assert dataset.num_classes is None
     assert dataset.test_images is None
 
@@ -143,6 +144,13 @@ def test_the_checksum_sees_one_pixel(tmp_path):
     assert one.checksum != other.checksum
 
 
+def make_damaged_zip(path):
+    np.savez_compressed(path, x_train=np.random.default_rng(0).integers(0, 9, IMAGES.shape, np.uint8))
+    content = bytearray(path.read_bytes())
+    content[100:108] = b"\xff" * 8  # within the compressed pixels
+    path.write_bytes(content)
+
+
 def make_npy(path):
     with open(path, "wb") as file:
         np.save(file, IMAGES)
@@ -160,6 +168,7 @@ BROKEN = {
         lambda path: path.write_bytes(write_npz(path, x_train=IMAGES).read_bytes()[:-200]),
         "not a usable .npz",
     ),
+    "damaged": (make_damaged_zip, "not a usable .npz"),
     "pickled": (make_object_npz, "not a usable .npz.*allow_pickle"),
     "single array": (make_npy, "not a usable .npz file: it is a single array"),
     "other names": (lambda path: write_npz(path, a=IMAGES), "no array x_train, only: a"),
@@ -167,6 +176,10 @@ BROKEN = {
     "too few labels": (
         lambda path: write_npz(path, x_train=IMAGES, y_train=LABELS[:3]),
         "one for each",
+    ),
+    "huge label": (
+        lambda path: write_npz(path, x_train=IMAGES, y_train=LABELS + 2**32),
+        "no more of them than images. Received: labels up to 4294967318 for 23 images",
     ),
 }
 
@@ -193,30 +206,56 @@ def test_ambiguous_and_empty_folders_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_known_names_are_found_in_the_cache(empty_cache, no_network, name):
-    write_idx_folder(empty_cache / name)
+    write_idx_folder(empty_cache / name, **LIKE_MNIST)
     dataset = data.load(name)
     assert (dataset.name, dataset.source) == (name, name)
-    np.testing.assert_array_equal(dataset.train_images, IMAGES)
+    np.testing.assert_array_equal(dataset.train_images, LIKE_MNIST["images"])
+
+
+@pytest.mark.parametrize("other", [{"images": IMAGES}, {"labels": LABELS}], ids=["images", "labels"])
+def test_what_is_not_mnist_is_not_taken_for_it(empty_cache, no_network, other):
+    folder = write_idx_folder(empty_cache / "mnist", **(LIKE_MNIST | other))
+    with pytest.raises(data.DataError, match="this is not mnist") as error:
+        data.load("mnist")
+    assert str(folder) in str(error.value)
 
 
 def test_keras_own_cache_is_used(empty_cache, no_network):
     empty_cache.mkdir(parents=True)
-    write_npz(empty_cache / "mnist.npz", x_train=IMAGES, y_train=LABELS)
+    write_npz(empty_cache / "mnist.npz", x_train=LIKE_MNIST["images"], y_train=LIKE_MNIST["labels"])
     assert data.load("auto").name == "mnist"
 
 
 def test_a_download_that_broke_off_is_completed(empty_cache, monkeypatch):
-    folder = write_idx_folder(empty_cache / "mnist")
+    folder = write_idx_folder(empty_cache / "mnist", **LIKE_MNIST)
     (folder / "train-labels-idx1-ubyte").unlink()
     asked = []
 
     def complete(hashes, mirrors, to_folder):
         asked.append(to_folder)
-        write_idx_folder(to_folder)
+        write_idx_folder(to_folder, **LIKE_MNIST)
 
     monkeypatch.setattr(data, "download", complete)
-    assert data.load("mnist").num_classes == 23
+    assert data.load("mnist").num_classes == 10
     assert asked == [folder]
+
+
+def test_a_broken_npz_in_the_cache_is_not_the_end(empty_cache, no_network):
+    empty_cache.mkdir(parents=True)
+    (empty_cache / "mnist.npz").write_bytes(b"half a file")
+    with pytest.raises(data.DataError, match="mnist.npz: not a usable .npz.*no network"):
+        data.load("mnist")
+    write_idx_folder(empty_cache / "mnist", **LIKE_MNIST)
+    assert data.load("mnist").num_classes == 10
+
+
+def test_what_a_killed_download_left_is_no_data(empty_cache, no_network):
+    folder = write_idx_folder(empty_cache / "mnist", **LIKE_MNIST)
+    (folder / ".77-train-images-idx3-ubyte").write_bytes(b"half")
+    assert data.load("mnist").num_classes == 10
+    (folder / "train-images-idx3-ubyte").unlink()
+    with pytest.raises(data.DataError, match="no network"):  # so it asked for it again
+        data.load("mnist")
 
 
 def test_without_mnist_auto_says_loudly_that_it_takes_the_digits(no_network):

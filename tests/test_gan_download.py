@@ -84,6 +84,44 @@ def test_the_next_mirror_helps_out(serve, tmp_path):
     assert (tmp_path / "cache" / "one.gz").read_bytes() == FILES["one.gz"]
 
 
+class HastyHandler(QuietHandler):
+    """Promises more than it sends."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"abc")
+
+
+def test_a_mirror_that_breaks_off_is_left_for_the_next(serve, tmp_path):
+    hasty = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HastyHandler)
+    threading.Thread(target=hasty.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{hasty.server_port}/"
+    try:
+        download.download(HASHES, (address, serve(FILES)), tmp_path / "cache")
+        assert (tmp_path / "cache" / "one.gz").read_bytes() == FILES["one.gz"]
+        with pytest.raises(DataError, match="IncompleteRead"):
+            download.download(HASHES, (address,), tmp_path / "other")
+    finally:
+        hasty.shutdown()
+        hasty.server_close()
+
+
+def test_what_does_not_speak_http_is_no_network(tmp_path):
+    def babble(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"what?\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=babble, args=(listener,), daemon=True).start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(DataError, match="no network"):
+            download.download(HASHES, (address,), tmp_path / "cache")
+
+
 def test_a_silent_mirror_does_not_hold_up_a_good_one(serve, silent, tmp_path):
     started = time.monotonic()
     download.download(HASHES, (silent, serve(FILES)), tmp_path / "cache")

@@ -87,7 +87,7 @@ def test_every_weight_learns_and_logs_are_finite(num_classes, update, penalty, l
     np.testing.assert_allclose(np.add(history["d_loss"], history["g_loss"]), history["loss"], rtol=1e-6)
 
 
-def gradients_by_hand(gan, data, update):
+def gradients_by_hand(gan, data):
     """The two players' gradients as the textbook takes them, one tape each, plain layers only."""
     real_images, labels = data if isinstance(data, tuple) else (data, None)
 
@@ -113,7 +113,7 @@ def test_simultaneous_gradients_are_the_textbooks(num_classes):
     gan = make_gan(num_classes, optimizer=keras.optimizers.SGD(1.0), update="simultaneous")
     data = first_batch(num_classes)
     moving = make_gan(num_classes, optimizer=keras.optimizers.SGD(1.0), update="simultaneous")
-    expected = gradients_by_hand(gan, data, "simultaneous")
+    expected = gradients_by_hand(gan, data)
     before = [[v.numpy() for v in n.trainable_variables] for n in (moving.generator, moving.discriminator)]
     moving.train_step(data)
     after = [[v.numpy() for v in n.trainable_variables] for n in (moving.generator, moving.discriminator)]
@@ -228,6 +228,8 @@ def test_evaluation_leaves_training_alone_and_compares_between_epochs(num_classe
 
 def test_metrics_of_quality_are_validated(num_classes, tmp_path):
     gan = make_gan(num_classes, metrics=[MeanDifference()])
+    with pytest.raises(ValueError, match="`metrics` must be a list"):
+        make_gan(metrics=MeanDifference())
     data = make_dataset(num_classes)
     history = fit(gan, validation_data=data, validation_steps=2).history
     assert set(history) == LOGS | {f"val_{key}" for key in LOGS | {"mean_difference"}}
@@ -240,16 +242,16 @@ def test_metrics_of_quality_are_validated(num_classes, tmp_path):
 
 
 def test_epoch_logs_are_means_of_the_epochs_steps():
-    class Steps(keras.callbacks.Callback):
-        running = ()
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.running = (*self.running, logs["d_loss"])
-
-    steps = Steps()
-    history = fit(make_gan(), callbacks=[steps]).history
-    assert history["d_loss"][0] == pytest.approx(steps.running[-1])
-    assert len(set(steps.running)) == STEPS
+    at_once, step_by_step = make_gan(), make_gan()
+    mean = fit(at_once).history["d_loss"][0]
+    each = step_by_step.fit(make_dataset(), steps_per_epoch=STEPS, epochs=1, verbose=0)
+    assert mean == each.history["d_loss"][0]
+    step_by_step, losses = make_gan(), []
+    for step in range(STEPS):
+        history = step_by_step.fit(make_dataset(start_step=step), steps_per_epoch=1, verbose=0).history
+        losses += history["d_loss"]
+    assert mean == pytest.approx(np.mean(losses), rel=1e-6)
+    assert len(set(losses)) == STEPS
 
 
 def test_generate(num_classes):
@@ -308,10 +310,13 @@ def test_compile_arguments_survive_the_file(tmp_path):
 
 
 def test_one_optimizer_for_both_becomes_two():
-    for arguments in ({"optimizer": "adam"}, {"generator_optimizer": keras.optimizers.Adam(0.01)}):
+    given = keras.optimizers.Adam(0.01, name="mine")
+    for arguments in ({"optimizer": "adam"}, {"optimizer": given}, {"generator_optimizer": given}):
         generator, discriminator = make_gan(**arguments).optimizer.optimizers
         assert generator is not discriminator
+        assert given not in (generator, discriminator)
         assert float(generator.learning_rate) == float(discriminator.learning_rate)
+    assert (given.name, given.built) == ("mine", False)
 
 
 def test_saved_loaded_and_saved_weights_go_on_to_the_same_bits(gan, num_classes, tmp_path):
@@ -370,8 +375,9 @@ def test_loads_without_compiling_and_compiles_twice(gan, tmp_path):
 
 def test_the_sampler_alone_loads_with_keras_alone(gan, num_classes, tmp_path):
     fit(gan)
-    gan.sampler.save(tmp_path / "generator.keras")
+    gan.copy_sampler().save(tmp_path / "generator.keras")
     alone = keras.models.load_model(tmp_path / "generator.keras")
+    assert len(alone.trainable_variables) == len(gan.generator.trainable_variables)
     latents = keras.random.normal((3, LATENT_DIM))
     inputs = latents if num_classes is None else [latents, keras.ops.arange(3)]
     np.testing.assert_array_equal(alone(inputs), gan(inputs))
@@ -410,6 +416,24 @@ def test_data_that_do_not_fit_are_refused(images, labels, message):
         make_gan(3).fit(images, labels, batch_size=8, verbose=0)
 
 
+@pytest.mark.parametrize("wrap", [tuple, list], ids=["tuple", "list"])
+def test_validation_arrays_are_refused_before_training(wrap):
+    gan, images = make_gan(3), make_images()
+    wrong = wrap([images.astype("float32"), make_labels()])
+    with pytest.raises(ValueError, match="from 0 to 255"):
+        gan.fit(images, make_labels(), batch_size=8, verbose=0, validation_data=wrong)
+    assert int(gan.step) == 0
+    with pytest.raises(ValueError, match="from 0 to 255"):
+        gan.evaluate(*wrong, verbose=0)
+
+
+def test_fit_takes_keras_own_positions():
+    images, labels = make_images(), make_labels()
+    history = make_gan(3).fit(images, labels, 8, 2, 0, None, 0.0, (images, labels))
+    assert history.epoch == [0, 1]
+    assert "val_loss" in history.history
+
+
 def test_networks_that_do_not_fit_are_refused():
     generator, discriminator = build_generator((8, 8, 1), 4), build_discriminator((12, 8, 1))
     with pytest.raises(ValueError, match=r"generator \(8, 8, 1\), discriminator \(12, 8, 1\)"):
@@ -419,6 +443,16 @@ def test_networks_that_do_not_fit_are_refused():
     unbuilt = keras.Sequential([keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))])
     with pytest.raises(ValueError, match="generator must be built"):
         GAN(unbuilt, build_discriminator((8, 8, 1)))
+    ten = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    with pytest.raises(ValueError, match=r"one logit.*Received: shape=\(batch, 10\)"):
+        GAN(generator, ten)
+
+
+def test_a_player_that_cannot_learn_is_refused():
+    gan = make_gan()
+    gan.generator.trainable = False
+    with pytest.raises(ValueError, match="Each player needs trainable weights.*generator"):
+        gan.compile()
 
 
 @pytest.mark.parametrize(

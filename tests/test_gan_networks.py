@@ -51,7 +51,7 @@ def test_the_projection_is_the_papers_inner_product():
     np.testing.assert_allclose(discriminator([images, labels]), expected, atol=1e-5)
 
 
-def test_generator_is_stock_keras(tmp_path):
+def test_generator_is_stock_keras():
     generator = build_generator((8, 8, 1), 4, num_classes=3, width=2)
     modules = {type(layer).__module__.split(".")[0] for layer in generator.layers}
     assert modules == {"keras"}

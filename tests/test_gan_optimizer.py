@@ -59,6 +59,26 @@ def test_a_schedule_makes_the_rate_unsettable_for_both(who):
     assert float(keras.ops.convert_to_numpy(players[1 - who].learning_rate)) == pytest.approx(1e-3)
 
 
+def test_only_a_number_can_be_set():
+    optimizer, _ = make()
+    with pytest.raises(TypeError, match="Only a number"):
+        optimizer.learning_rate = keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.5)
+    assert rates(optimizer) == pytest.approx([1e-3, 4e-3])
+
+
+@pytest.mark.parametrize(
+    "player",
+    [
+        keras.optimizers.SGD(0.1, loss_scale_factor=8.0),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)),
+    ],
+    ids=["factor", "wrapper"],
+)
+def test_a_player_that_scales_the_loss_is_refused(player):
+    with pytest.raises(ValueError, match="must not scale the loss"):
+        TwoPlayerOptimizer(keras.optimizers.SGD(0.1), player)
+
+
 def test_one_object_for_both_is_refused():
     adam = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="two objects"):

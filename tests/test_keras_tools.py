@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan, state_of
+from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan
 
 RATES = ("learning_rate_generator", "learning_rate_discriminator")
 
@@ -179,15 +179,22 @@ def test_all_of_them_in_one_fit(gan, tmp_path):
 def test_mixed_float16_scales_both_players_losses(num_classes):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
-        gan = make_gan(num_classes)
-        before = state_of(gan)
-        history = fit(gan, epochs=2).history
+        scaled = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
+        history = fit(scaled, epochs=1).history
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    assert isinstance(gan.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert 0 < history["loss"][-1] < 10  # the losses as they are, unscaled
-    assert int(gan.optimizer.step_counter) > 0
-    assert len(before) == len(state_of(gan))
+    assert isinstance(scaled.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(scaled.optimizer.step_counter) == 2 * STEPS  # both updates of every step
+    start = make_gan(num_classes, dropout=0.0)
+    plain = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
+    expected = fit(plain, epochs=1).history
+    assert history["loss"] == pytest.approx(expected["loss"], rel=0.02)  # as they are, unscaled
+    for player in ("generator", "discriminator"):  # and both move as far as they do without scaling
+        before, moved, reference = (
+            np.concatenate([v.numpy().ravel() for v in getattr(gan, player).trainable_variables])
+            for gan in (start, scaled, plain)
+        )
+        assert np.linalg.norm(moved - reference) < 0.1 * np.linalg.norm(reference - before)
 
 
 @pytest.mark.parametrize(

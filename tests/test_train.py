@@ -87,6 +87,7 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
     assert "runs/first/samples/epoch_0002.png" in output.replace(str(somewhere) + os.sep, "")
 
     generator = keras.models.load_model(folder.generator)
+    assert generator.trainable_variables
     assert generator([keras.ops.zeros((2, 100)), keras.ops.zeros(2, "int32")]).shape == (
         2,
         28,
@@ -136,7 +137,8 @@ def test_the_choices_are_the_librarys():
         ["--bogus"], ["--epochs", "0"], ["--epochs", "two"], ["--minutes", "-1"], ["--minutes", "nan"],
         ["--epochs", "1", "--minutes", "1"], ["--batch-size", "1.5"], ["--loss", "bce"],
         ["--seed", "-1"], ["--seed", str(2**32)], ["--generator-learning-rate", "0"],
-        ["--ema-half-life", "-5"], ["--name", "a/b"], ["--name", ""], ["--name", "a", "--resume", "b"],
+        ["--ema-half-life", "-5"], ["--name", "a/b"], ["--name", ""], ["--name", ".."],
+        ["--name", "a", "--resume", "b"],
         ["--epoch", "3"],
     ],
     ids=" ".join,
@@ -145,7 +147,9 @@ def test_wrong_flags_exit_with_2(somewhere, capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         run(*arguments)
     assert ended.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("train.py: error: ")
+    assert error.count("\n") == 1
     assert list(somewhere.iterdir()) == []
 
 
@@ -161,6 +165,9 @@ USAGE_ERRORS = {
     "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists"),
     "unwritable": ([*SHORT, "--run-dir", "runs/taken/config.json/run"], "cannot be written: Not a dir"),
     "not a config": (["--resume", "runs/taken"], "settings are missing"),
+    "too long a folder": (["--run-dir", "x" * 300], "File name too long"),
+    "too long a dataset": (["--dataset", "x" * 300], "File name too long"),
+    "no such home": (["--dataset", "~nobody-of-this-name/x"], "home directory"),
 }
 
 
@@ -211,6 +218,17 @@ def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
 
 
+def test_resume_finds_the_same_data_elsewhere(somewhere):
+    np.savez("own.npz", x_train=np.zeros((20, 8, 8, 1), np.uint8))
+    few = ["--steps-per-epoch", 2, "--batch-size", 4, "--epochs", 1]
+    assert run("--dataset", "own.npz", *few, "--name", "own") == 0
+    os.rename("own.npz", "moved.npz")
+    assert run("--resume", "runs/own", "--epochs", 2) == 2
+    assert run("--resume", "runs/own", "--epochs", 2, "--dataset", "moved.npz") == 0
+    stored = RunFolder(somewhere / "runs" / "own").read_config()["settings"]
+    assert stored["dataset"] == str(somewhere / "moved.npz")
+
+
 def test_resume_refuses_other_data(somewhere, capsys):
     np.savez("own.npz", x_train=np.zeros((20, 8, 8, 1), np.uint8))
     few = ["--steps-per-epoch", 2, "--batch-size", 4, "--epochs", 1]
@@ -222,7 +240,20 @@ def test_resume_refuses_other_data(somewhere, capsys):
 
 def test_losses_that_explode_end_with_1(somewhere, capsys):
     assert run(*SHORT, "--epochs", 3, "--generator-learning-rate", 1e30, "--name", "hot") == 1
-    assert "no longer finite" in capsys.readouterr().err
+    assert "no longer finite; try lower rates" in capsys.readouterr().err
+
+
+def test_what_to_type_can_be_typed(somewhere, monkeypatch):
+    scripts = somewhere / "an environment" / "bin"
+    scripts.mkdir(parents=True)
+    (scripts / "tensorboard").touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(scripts / "python"))
+    monkeypatch.setenv("PATH", "")
+    assert train._command("tensorboard", "a b") == "'an environment/bin/tensorboard' 'a b'"
+    monkeypatch.setenv("PATH", str(scripts))
+    assert train._command("tensorboard", "--logdir", "a") == "tensorboard --logdir a"
+    assert train._command("python", "a") == "python a"  # there is none beside this one
+    assert train._shorten("/elsewhere/train.py") == "/elsewhere/train.py"
 
 
 KILLER = """

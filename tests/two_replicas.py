@@ -37,6 +37,18 @@ def train(strategy):
     return gan
 
 
+def refuse_several_discriminator_steps(strategy):
+    with strategy.scope():
+        gan = GAN(*make_networks(), num_classes=3)
+        try:
+            gan.compile(discriminator_steps=2)
+        except ValueError as error:
+            assert "2 for 2 replicas" in str(error), error
+        else:
+            raise AssertionError("not refused")
+
+
+refuse_several_discriminator_steps(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 one = train(tf.distribute.get_strategy())
 two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
