@@ -207,19 +207,7 @@ class GAN(keras.Model):
             if generator_optimizer is not None or discriminator_optimizer is not None:
                 raise ValueError("Give either `optimizer` for both players, or one to each, not both.")
             generator_optimizer = optimizer
-        if update not in UPDATES:
-            raise ValueError(f"`update` must be one of {', '.join(UPDATES)}. Received: update={update!r}")
-        if discriminator_steps < 1 or discriminator_steps != int(discriminator_steps):
-            raise ValueError(
-                "`discriminator_steps` must be a whole number from 1. "
-                f"Received: discriminator_steps={discriminator_steps!r}"
-            )
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if discriminator_steps > 1 and replicas > 1:
-            raise ValueError(
-                "`discriminator_steps` must be 1 where several replicas share a batch: they cannot skip the "
-                f"generator's turn together. Received: {discriminator_steps} for {replicas} replicas"
-            )
+        _check_scheme(update, discriminator_steps, self.distribute_strategy.num_replicas_in_sync)
         checks.check_trainable(self.generator, self.discriminator)
         checks.warn_of_sigmoid(self.discriminator)
         players = TwoPlayerOptimizer(*_resolve_optimizers(generator_optimizer, discriminator_optimizer))
@@ -230,10 +218,8 @@ class GAN(keras.Model):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
-        super().compile(optimizer=players, **ways_of_running)
-        self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
         # Kept in an object that Keras does not track: it takes no new state once a model is built.
-        self._compile_arguments = types.SimpleNamespace(
+        arguments = types.SimpleNamespace(
             generator_optimizer=players.generator_optimizer,
             discriminator_optimizer=players.discriminator_optimizer,
             loss=losses.get(loss),
@@ -243,6 +229,9 @@ class GAN(keras.Model):
             discriminator_steps=discriminator_steps,
             **ways_of_running,
         )
+        super().compile(optimizer=players, **ways_of_running)
+        self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
+        self._compile_arguments = arguments
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -455,6 +444,21 @@ class _TotalLoss(keras.metrics.Metric):
 
     def reset_state(self):
         pass  # it has no state of its own
+
+
+def _check_scheme(update: str, discriminator_steps: int, replicas: int) -> None:
+    if update not in UPDATES:
+        raise ValueError(f"`update` must be one of {', '.join(UPDATES)}. Received: update={update!r}")
+    if discriminator_steps < 1 or discriminator_steps != int(discriminator_steps):
+        raise ValueError(
+            "`discriminator_steps` must be a whole number from 1. "
+            f"Received: discriminator_steps={discriminator_steps!r}"
+        )
+    if discriminator_steps > 1 and replicas > 1:
+        raise ValueError(
+            "`discriminator_steps` must be 1 where several replicas share a batch: they cannot skip the "
+            f"generator's turn together. Received: {discriminator_steps} for {replicas} replicas"
+        )
 
 
 def _resolve_optimizers(generator_optimizer, discriminator_optimizer):

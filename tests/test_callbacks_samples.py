@@ -1,7 +1,6 @@
 """SampleGrid, TensorBoardSamples and what they share."""
 
 import os
-import resource
 
 import keras
 import numpy as np
@@ -129,6 +128,7 @@ def test_both_show_the_same_samples(tmp_path):
 
 
 def test_a_long_film_opens_one_picture_at_a_time(tmp_path):
+    resource = pytest.importorskip("resource")
     grid = SampleGrid(tmp_path)
     for epoch in range(60):
         grid.show_samples(epoch, np.full((2, 2, 1), epoch, np.uint8))

@@ -8,7 +8,8 @@ import numpy as np
 
 import train
 
-README = (Path(train.__file__).parent / "README.md").read_text("utf-8")
+ROOT = Path(train.__file__).parent
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_recipes_run_one_after_the_other(tmp_path, monkeypatch):
@@ -22,6 +23,17 @@ def test_the_recipes_run_one_after_the_other(tmp_path, monkeypatch):
         exec(recipe.replace("500", "2").replace("epochs=20", "epochs=2"), names)
     assert names["pictures"].shape == (16, 28, 28, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "gan.keras", "logs", "samples"]
+
+
+def test_its_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", README)
+    assert len(links) >= 2
+    assert [link for pair in links for link in pair if link and not (ROOT / link).is_file()] == []
+
+
+def test_ci_runs_its_test_command():
+    (command,) = [line for line in README.splitlines() if line.endswith("-m pytest")]
+    assert command in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
 
 
 def test_every_flag_is_explained(capsys):
