@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 # TensorFlow is imported after the command line has been read, so that a wrong flag is answered at once.
-LOSSES = ("non_saturating", "hinge")
-PENALTIES = ("none", "r1")
+LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
+PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
 UPDATES = ("alternating", "simultaneous")
 
 SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL instead of one pass

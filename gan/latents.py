@@ -1,17 +1,14 @@
-"""Random latents that are a function of (seed, stream, counter) and of nothing else."""
+"""Random numbers that are a function of (seed, stream, counter) and of nothing else."""
 
 import tensorflow as tf
 
-__all__ = ["EVALUATION", "TRAINING", "draw_latents"]
+__all__ = ["EVALUATION", "PENALTY", "TRAINING", "draw_latents", "draw_uniform"]
 
-TRAINING, EVALUATION = 0, 1  # streams: what evaluation draws leaves training's numbers alone
+TRAINING, EVALUATION, PENALTY = 0, 1, 2  # streams: what one draws leaves the others' numbers alone
 
 
 def draw_latents(seed: int, stream: int, counter, count, latent_dim: int):
     """This replica's share of the batch's standard normal latents.
-
-    However many replicas share a batch, its latents are the same: each draws them all and takes its
-    slice.
 
     Args:
         seed: non-negative integer.
@@ -23,15 +20,22 @@ def draw_latents(seed: int, stream: int, counter, count, latent_dim: int):
     Returns:
         float32 (count, latent_dim).
     """
+    return tf.math.ndtri(draw_uniform(seed, stream, counter, count, latent_dim))
+
+
+def draw_uniform(seed: int, stream: int, counter, count, length: int):
+    """This replica's share of the batch's random numbers, uniform between 0 and 1, both left out.
+
+    However many replicas share a batch, its numbers are the same: each draws them all and takes its
+    slice. They are the same under XLA too, which shares only the raw bits with TensorFlow.
+
+    Args and result: as of `draw_latents`, for any stream.
+    """
     replica = tf.distribute.get_replica_context()
     start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
+    shape = (count * replica.num_replicas_in_sync, length)
     key = tf.random.fold_in(tf.constant([seed, stream], tf.int64), counter.value, alg="philox")
-    return _standard_normal((count * replica.num_replicas_in_sync, latent_dim), key)[start : start + count]
-
-
-def _standard_normal(shape: tuple, key):
-    """Normal numbers that are the same under XLA, which shares only the raw bits with TensorFlow."""
     bits = tf.random.stateless_uniform(shape, key, None, None, tf.uint32, alg="philox")
     top_bits = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
     uniform = (tf.cast(top_bits, tf.float32) + 0.5) * 2.0**-23  # exact, and never 0 or 1
-    return tf.math.ndtri(uniform)
+    return uniform[start : start + count]

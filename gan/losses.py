@@ -8,7 +8,16 @@ mean over the batch.
 import keras
 from keras import ops
 
-__all__ = ["AdversarialLoss", "Hinge", "NonSaturating", "get"]
+__all__ = [
+    "AdversarialLoss",
+    "Hinge",
+    "LeastSquares",
+    "Minimax",
+    "NonSaturating",
+    "Relativistic",
+    "Wasserstein",
+    "get",
+]
 
 
 class AdversarialLoss:
@@ -20,14 +29,20 @@ class AdversarialLoss:
 
     ```python
     @keras.saving.register_keras_serializable(package="mine")
-    class LeastSquares(AdversarialLoss):
+    class Exponential(AdversarialLoss):
         def discriminator_loss(self, real_logits, fake_logits):
-            return ops.mean((real_logits - 1) ** 2) + ops.mean(fake_logits**2)
+            return ops.mean(ops.exp(-real_logits)) + ops.mean(ops.exp(fake_logits))
 
         def generator_loss(self, real_logits, fake_logits):
-            return ops.mean((fake_logits - 1) ** 2)
+            return ops.mean(ops.exp(-fake_logits))
     ```
+
+    Attributes:
+        compares_with_real: whether the generator's loss looks at `real_logits`; a step that lets it
+            learn from the discriminator as just updated then has the real images judged anew too.
     """
+
+    compares_with_real = False
 
     def discriminator_loss(self, real_logits, fake_logits):
         """What the discriminator minimizes: a scalar."""
@@ -47,21 +62,75 @@ class AdversarialLoss:
         return cls(**config)
 
 
+class SmoothableLoss(AdversarialLoss):
+    """Base of the losses that have one-sided label smoothing (Salimans et al. 2016).
+
+    The discriminator's target for real images is 1 - `label_smoothing` in place of 1; that for fake
+    ones stays 0.
+
+    Reference: https://arxiv.org/abs/1606.03498, section 3.4.
+
+    Args:
+        label_smoothing: in [0, 0.5).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0):
+        if not 0 <= label_smoothing < 0.5:
+            raise ValueError(
+                f"`label_smoothing` must be from 0 and less than 0.5. Received: {label_smoothing!r}"
+            )
+        self.label_smoothing = label_smoothing
+
+    def get_config(self) -> dict:
+        return {"label_smoothing": self.label_smoothing}
+
+
+class CrossEntropyLoss(SmoothableLoss):
+    """Base of the original GAN's two losses, whose discriminators are the same.
+
+    Discriminator, with s = `label_smoothing`: the cross-entropy of its verdicts,
+    E[(1 - s) softplus(-D(x)) + s softplus(D(x))] + E[softplus(D(G(z)))].
+    """
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        # softplus(u) = softplus(-u) + u, so the smoothed term is softplus(-D(x)) + s D(x).
+        real_loss = ops.softplus(-real_logits) + self.label_smoothing * real_logits
+        return ops.mean(real_loss) + ops.mean(ops.softplus(fake_logits))
+
+
 @keras.saving.register_keras_serializable(package="gan")
-class NonSaturating(AdversarialLoss):
+class NonSaturating(CrossEntropyLoss):
     """The original GAN's loss in the form that does not saturate (Goodfellow et al. 2014).
 
     - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy of its verdicts
     - generator: E[softplus(-D(G(z)))], that is -E[log sigmoid(D(G(z)))]
 
     Reference: https://arxiv.org/abs/1406.2661, section 3.
-    """
 
-    def discriminator_loss(self, real_logits, fake_logits):
-        return ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
+    Args:
+        label_smoothing: how much less than 1 the target for real images is, in [0, 0.5).
+    """
 
     def generator_loss(self, real_logits, fake_logits):
         return ops.mean(ops.softplus(-fake_logits))
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class Minimax(CrossEntropyLoss):
+    """The original GAN's game as it stands in its equation 1 (Goodfellow et al. 2014).
+
+    - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy of its verdicts
+    - generator: -E[softplus(D(G(z)))], that is E[log(1 - sigmoid(D(G(z))))], whose gradient vanishes
+      where the discriminator is sure of itself; it is here to show just that
+
+    Reference: https://arxiv.org/abs/1406.2661, equation 1.
+
+    Args:
+        label_smoothing: how much less than 1 the target for real images is, in [0, 0.5).
+    """
+
+    def generator_loss(self, real_logits, fake_logits):
+        return -ops.mean(ops.softplus(fake_logits))
 
 
 @keras.saving.register_keras_serializable(package="gan")
@@ -81,7 +150,76 @@ class Hinge(AdversarialLoss):
         return -ops.mean(fake_logits)
 
 
-BY_NAME = {"non_saturating": NonSaturating, "hinge": Hinge}
+@keras.saving.register_keras_serializable(package="gan")
+class LeastSquares(SmoothableLoss):
+    """Least squares in place of cross-entropy (Mao et al. 2017), targets 1 for real and 0 for fake.
+
+    - discriminator: 1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2]
+    - generator: 1/2 E[(D(G(z)) - 1)^2]
+
+    Reference: https://arxiv.org/abs/1611.04076, equation 9.
+
+    Args:
+        label_smoothing: how much less than 1 the discriminator's target for real images is, in [0, 0.5).
+    """
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        target = 1.0 - self.label_smoothing
+        return 0.5 * (ops.mean(ops.square(real_logits - target)) + ops.mean(ops.square(fake_logits)))
+
+    def generator_loss(self, real_logits, fake_logits):
+        return 0.5 * ops.mean(ops.square(fake_logits - 1.0))
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class Wasserstein(AdversarialLoss):
+    """The difference of the critic's means (Arjovsky et al. 2017).
+
+    - discriminator: E[D(G(z))] - E[D(x)]
+    - generator: -E[D(G(z))]
+
+    It bounds nothing by itself: use it with a penalty, `wgan_gp` above all.
+
+    Reference: https://arxiv.org/abs/1701.07875, equations 2 and 3.
+    """
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return ops.mean(fake_logits) - ops.mean(real_logits)
+
+    def generator_loss(self, real_logits, fake_logits):
+        return -ops.mean(fake_logits)
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class Relativistic(AdversarialLoss):
+    """Each fake image against the real one beside it (Jolicoeur-Martineau 2018; Huang et al. 2024).
+
+    - discriminator: E[softplus(-(D(x) - D(G(z))))]
+    - generator: E[softplus(-(D(G(z)) - D(x)))]
+
+    In R3GAN it goes with the penalty `r1+r2`, without batch norm, and with little momentum.
+
+    References: https://arxiv.org/abs/1807.00734, section 4.1; https://arxiv.org/abs/2501.05441,
+    equation 2.
+    """
+
+    compares_with_real = True
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return ops.mean(ops.softplus(fake_logits - real_logits))
+
+    def generator_loss(self, real_logits, fake_logits):
+        return ops.mean(ops.softplus(real_logits - fake_logits))
+
+
+BY_NAME = {
+    "non_saturating": NonSaturating,
+    "minimax": Minimax,
+    "hinge": Hinge,
+    "least_squares": LeastSquares,
+    "wasserstein": Wasserstein,
+    "relativistic": Relativistic,
+}
 
 
 def get(identifier) -> AdversarialLoss:

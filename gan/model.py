@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from gan import checks, images, losses, penalties
 from gan.average import copy_network, update_average
-from gan.latents import EVALUATION, TRAINING, draw_latents
+from gan.latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
 from gan.optimizer import TwoPlayerOptimizer, recommended_optimizer
 
 __all__ = ["GAN"]
@@ -188,8 +188,9 @@ class GAN(keras.Model):
             generator_optimizer: name or object of the generator's optimizer; None: Adam at 1e-3 with
                 beta1 0.5.
             discriminator_optimizer: likewise; None: both players get copies of the generator's.
-            loss: "non_saturating", "hinge", or an object like `gan.losses.AdversarialLoss`.
-            penalty: None, "r1", or a callable like `gan.penalties.R1`.
+            loss: "non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic", or
+                an object like `gan.losses.AdversarialLoss`.
+            penalty: None, "r1", "r2", "r1+r2", "wgan_gp", or a callable like `gan.penalties.Penalty`.
             metrics: a list of metrics of quality for `evaluate` and `validation_data`, each a
                 `keras.metrics.Metric` with `update_state(real_images, fake_images)`, float32 batches
                 in [-1, 1]. Keras asks for `result()` before the first update too.
@@ -280,7 +281,9 @@ class GAN(keras.Model):
         with tf.GradientTape() as generator_tape:
             fake_images = self._make_fakes(self.generator, latents, labels, training=True)
         verdict = self._discriminator_step(real_images, fake_images, labels)
-        self._at_generator_turn(lambda: self._generator_step(generator_tape, fake_images, labels, *verdict))
+        self._at_generator_turn(
+            lambda: self._generator_step(generator_tape, real_images, fake_images, labels, *verdict)
+        )
         self._update_average(real_images)
         self.step.assign_add(1)
         return {tracker.name: tracker.result() for tracker in self._trackers()}
@@ -332,26 +335,31 @@ class GAN(keras.Model):
             fake_logits = self._judge(fake_images, labels, training=True)
             loss = arguments.loss.discriminator_loss(real_logits, fake_logits)
             if arguments.penalty is not None:
-                loss += arguments.penalty(
-                    lambda some_images: self._judge(some_images, labels, training=True),
-                    real_images,
-                    tf.stop_gradient(fake_images),
-                )
+                loss += self._penalize(real_images, fake_images, labels)
             scaled_loss = self._scale(loss)
         variables = self.discriminator.trainable_variables
         self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
         self._track_discriminator(loss, real_logits, fake_logits)
         return tape, real_logits, fake_logits
 
-    def _generator_step(self, generator_tape, fake_images, labels, tape, real_logits, fake_logits):
+    def _penalize(self, real_images, fake_images, labels):
+        count = tf.shape(real_images)[0]
+        uniform = draw_uniform(self.seed, PENALTY, self.step, count, 1)[:, :, tf.newaxis, tf.newaxis]
+        return self._compile_arguments.penalty(
+            lambda some_images: self._judge(some_images, labels, training=True),
+            real_images,
+            tf.stop_gradient(fake_images),
+            uniform,
+        )
+
+    def _generator_step(
+        self, generator_tape, real_images, fake_images, labels, tape, real_logits, fake_logits
+    ):
         """Moves the generator by what the discriminator says of the fake images."""
         arguments = self._compile_arguments
         if arguments.update == "alternating":
-            tape = tf.GradientTape()
+            tape, real_logits, fake_logits = self._judge_anew(real_images, fake_images, labels, real_logits)
         with tape:
-            if arguments.update == "alternating":
-                tape.watch(fake_images)
-                fake_logits = self._judge(fake_images, labels, training=True)
             loss = arguments.loss.generator_loss(tf.stop_gradient(real_logits), fake_logits)
             scaled_loss = self._scale(loss)
         variables = self.generator.trainable_variables
@@ -359,6 +367,15 @@ class GAN(keras.Model):
         gradients = generator_tape.gradient(fake_images, variables, output_gradients=image_gradients)
         self.optimizer.apply(gradients, variables)
         self.g_loss_tracker.update_state(loss)
+
+    def _judge_anew(self, real_images, fake_images, labels, real_logits):
+        """What the discriminator as just updated says; of real images only where the loss looks at it."""
+        with tf.GradientTape() as tape:
+            tape.watch(fake_images)
+            fake_logits = self._judge(fake_images, labels, training=True)
+        if getattr(self._compile_arguments.loss, "compares_with_real", False):
+            real_logits = self._judge(real_images, labels, training=True)
+        return tape, real_logits, fake_logits
 
     def _at_generator_turn(self, move) -> None:
         """Calls `move` at every `discriminator_steps`-th step."""
