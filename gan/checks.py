@@ -59,12 +59,19 @@ def check_trainable(*networks: keras.Model) -> None:
             )
 
 
-def check_batch(images, labels, image_shape: tuple[int, int, int], num_classes: int | None) -> None:
+def check_batch(
+    images, labels, sample_weight, image_shape: tuple[int, int, int], num_classes: int | None
+) -> None:
     """Refuses a batch of the wrong shape or type, when a step is traced.
 
     Raises:
         ValueError: saying what was expected and what came.
     """
+    if sample_weight is not None:
+        raise ValueError(
+            "A GAN has no use for sample or class weights: leave out `sample_weight` and `class_weight`, or "
+            "draw the images that should count more the more often."
+        )
     if tuple(images.shape[1:]) != image_shape:
         raise ValueError(
             f"Images must have shape (batch, {', '.join(map(str, image_shape))}), as the networks have. "

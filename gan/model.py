@@ -17,7 +17,7 @@ import tensorflow as tf
 from gan import checks, images, losses, penalties
 from gan.average import copy_network, update_average
 from gan.latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
-from gan.optimizer import TwoPlayerOptimizer, recommended_optimizer
+from gan.optimizer import ScaledTwoPlayerOptimizer, TwoPlayerOptimizer, recommended_optimizer
 
 __all__ = ["GAN"]
 
@@ -103,6 +103,10 @@ class GAN(keras.Model):
         self.loss_tracker = _TotalLoss(self.d_loss_tracker, self.g_loss_tracker)
         self._compile_arguments = None
         self.build()
+
+    @functools.wraps(keras.Model.export)
+    def export(self, *args, **kwargs):
+        return self.sampler.export(*args, **kwargs)
 
     def build(self, input_shape=None):
         self.built = True  # both networks came built, and the GAN's own weights are made above
@@ -230,7 +234,8 @@ class GAN(keras.Model):
             discriminator_steps=discriminator_steps,
             **ways_of_running,
         )
-        super().compile(optimizer=players, **ways_of_running)
+        is_scaled = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
+        super().compile(ScaledTwoPlayerOptimizer(players) if is_scaled else players, **ways_of_running)
         self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
         self._compile_arguments = arguments
 
@@ -256,17 +261,25 @@ class GAN(keras.Model):
     def fit(self, *args, **kwargs):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
         given = call.arguments
-        self._check_arrays(given.get("x"), given.get("y"))
+        self._check_fit(**given)
         if isinstance(given.get("x"), tf.data.Dataset):
             given.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        if isinstance(given.get("validation_data"), (tuple, list, np.ndarray)):
-            self._check_arrays(*keras.utils.unpack_x_y_sample_weight(given["validation_data"])[:2])
         return super().fit(*call.args, **call.kwargs)
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self._check_arrays(x, y)
         return super().evaluate(x, y, *args, **kwargs)
+
+    def _check_fit(self, x=None, y=None, validation_data=None, steps_per_epoch=None, **_) -> None:
+        if steps_per_epoch is not None and steps_per_epoch % self.steps_per_execution:
+            raise ValueError(
+                "`steps_per_epoch` must be a multiple of `steps_per_execution`, or Keras would go beyond it. "
+                f"Received: {steps_per_epoch} for {self.steps_per_execution}"
+            )
+        self._check_arrays(x, y)
+        if isinstance(validation_data, (tuple, list, np.ndarray)):
+            self._check_arrays(*keras.utils.unpack_x_y_sample_weight(validation_data)[:2])
 
     def _check_arrays(self, some_images, labels) -> None:
         """Range and labels, before any work is done; shapes and types are seen when a step is traced."""
@@ -304,8 +317,8 @@ class GAN(keras.Model):
 
     def _unpack(self, data):
         """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
-        real_images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        checks.check_batch(real_images, labels, self.image_shape, self.num_classes)
+        real_images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        checks.check_batch(real_images, labels, sample_weight, self.image_shape, self.num_classes)
         is_pixels = real_images.dtype == tf.uint8
         real_images = tf.cast(real_images, tf.float32)
         if is_pixels:

@@ -8,7 +8,7 @@ log it under the optimizer's name.
 
 import keras
 
-__all__ = ["TwoPlayerOptimizer", "recommended_optimizer"]
+__all__ = ["ScaledTwoPlayerOptimizer", "TwoPlayerOptimizer", "recommended_optimizer"]
 
 
 def recommended_optimizer() -> keras.optimizers.Optimizer:
@@ -172,3 +172,17 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
             for key in ("generator_optimizer", "discriminator_optimizer")
         }
         return cls(**players, name=config["name"])
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class ScaledTwoPlayerOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Keras's loss scaling around a `TwoPlayerOptimizer`, for training in float16.
+
+    Keras would wrap it in a plain `LossScaleOptimizer`, behind which callbacks see one optimizer; this
+    one shows them both.
+    """
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The generator's optimizer, then the discriminator's."""
+        return self.inner_optimizer.optimizers

@@ -92,6 +92,14 @@ def gan(num_classes):
     return make_gan(num_classes)
 
 
+@pytest.fixture
+def mixed_float16():
+    """Models made in the test are of this precision."""
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def mnist_path() -> Path:
     """The real MNIST in Keras's layout, where the environment says it is."""

@@ -1,6 +1,7 @@
-"""Run by test_keras_tools: one device and two replicas train to the same weights."""
+"""Run by test_keras_execution in a process of its own: what must hold on two logical CPUs."""
 
 import sys
+import tempfile
 
 sys.path.insert(0, ".")
 sys.path.insert(0, "tests")
@@ -13,7 +14,7 @@ from keras import layers
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from conftest import IMAGE_SHAPE, fit
+from conftest import IMAGE_SHAPE, fit, make_gan
 from gan import GAN
 
 
@@ -28,17 +29,51 @@ def make_networks():
     return generator, keras.Model([images, labels], logits)
 
 
-def train(strategy):
+def train(strategy, **recipe):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         gan = GAN(*make_networks(), num_classes=3)
-        gan.compile(keras.optimizers.SGD(0.1))
+        gan.compile(keras.optimizers.SGD(0.1), **recipe)
     fit(gan, epochs=2)
     return gan
 
 
-def refuse_several_discriminator_steps(strategy):
-    with strategy.scope():
+def check_that_replicas_share_the_batch_as_one_device_has_it(two_devices):
+    for recipe in ({}, {"loss": "wasserstein", "penalty": "wgan_gp"}):
+        one = train(tf.distribute.get_strategy(), **recipe)
+        two = train(two_devices, **recipe)
+        for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def check_that_replicas_draw_different_latents(two_devices):
+    with two_devices.scope():
+        gan = make_gan()
+    images = tf.zeros((4, *IMAGE_SHAPE))
+    drawn = two_devices.run(lambda: gan._draw_latents(0, gan.step, images))
+    first, second = two_devices.experimental_local_results(drawn)
+    assert not np.isin(first, second).any()
+
+
+def check_that_batch_norm_and_dropout_train_by_plain_fit(two_devices, folder):
+    with two_devices.scope():
+        gan = make_gan(3)
+    before = gan.get_weights()
+    history = fit(gan, epochs=2, callbacks=[keras.callbacks.BackupAndRestore(folder + "/backup")]).history
+    assert np.isfinite(history["loss"]).all()
+    now = zip(gan.weights, before, gan.get_weights(), strict=True)
+    still = [weight.path for weight, a, b in now if np.array_equal(a, b)]
+    assert [path.split("/")[-1] for path in still] == ["evaluation_step"], still
+    gan.save_weights(folder + "/gan.weights.h5")
+    with two_devices.scope():
+        copy = make_gan(3)
+    copy.load_weights(folder + "/gan.weights.h5")
+    for a, b in zip(gan.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def check_that_several_discriminator_steps_are_refused(two_devices):
+    with two_devices.scope():
         gan = GAN(*make_networks(), num_classes=3)
         try:
             gan.compile(discriminator_steps=2)
@@ -48,8 +83,9 @@ def refuse_several_discriminator_steps(strategy):
             raise AssertionError("not refused")
 
 
-refuse_several_discriminator_steps(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-one = train(tf.distribute.get_strategy())
-two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-6)
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+check_that_replicas_share_the_batch_as_one_device_has_it(mirrored)
+check_that_replicas_draw_different_latents(mirrored)
+check_that_several_discriminator_steps_are_refused(mirrored)
+with tempfile.TemporaryDirectory() as temporary:
+    check_that_batch_norm_and_dropout_train_by_plain_fit(mirrored, temporary)

@@ -1,0 +1,104 @@
+"""The ways Keras runs a model on TensorFlow: precisions, XLA, several steps at once, replicas."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan
+
+
+def movement(gan, player, start):
+    """How far training has moved a player's weights."""
+    before, after = (
+        np.concatenate([v.numpy().ravel() for v in getattr(which, player).trainable_variables])
+        for which in (start, gan)
+    )
+    return after - before
+
+
+def test_mixed_float16_scales_both_players_losses(num_classes, mixed_float16):
+    scaled = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
+    history = fit(scaled, epochs=1).history
+    keras.mixed_precision.set_dtype_policy("float32")
+    assert isinstance(scaled.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert int(scaled.optimizer.step_counter) == 2 * STEPS  # both updates of every step
+    start = make_gan(num_classes, dropout=0.0)
+    plain = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
+    expected = fit(plain, epochs=1).history
+    assert history["loss"] == pytest.approx(expected["loss"], rel=0.02)  # as they are, unscaled
+    for player in ("generator", "discriminator"):  # and both move as far as they do without scaling
+        moved, reference = movement(scaled, player, start), movement(plain, player, start)
+        assert np.linalg.norm(moved - reference) < 0.1 * np.linalg.norm(reference)
+
+
+def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(mixed_float16):
+    gan = make_gan()
+    before = [variable.numpy() for variable in gan.trainable_variables]
+    gan.optimizer.dynamic_scale.assign(1e38)  # every step overflows and is skipped
+    fit(gan)
+    for old, new in zip(before, gan.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert [int(player.iterations) for player in gan.optimizer.optimizers] == [0, 0]
+    assert int(gan.step) == STEPS  # which the latents follow from
+
+
+def test_a_float16_model_is_saved_and_goes_on(mixed_float16, tmp_path):
+    gan = make_gan()
+    fit(gan)
+    gan.save(tmp_path / "gan.keras")
+    keras.mixed_precision.set_dtype_policy("float32")
+    copy = keras.models.load_model(tmp_path / "gan.keras")
+    assert float(copy.optimizer.dynamic_scale) == float(gan.optimizer.dynamic_scale)
+    for model in (gan, copy):
+        fit(model, epochs=2, start_step=STEPS)
+    assert_same_state(gan, copy)
+
+
+def test_mixed_bfloat16_trains_without_scaling(num_classes, tmp_path):
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        gan = make_gan(num_classes, dropout=0.0)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    history = fit(gan, epochs=2).history
+    expected = fit(make_gan(num_classes, dropout=0.0), epochs=2).history
+    assert not isinstance(gan.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert history["loss"] == pytest.approx(expected["loss"], rel=0.05)
+    assert gan.generate(2).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"jit_compile": True}, {"steps_per_execution": 4}, {"run_eagerly": True}], ids=str
+)
+def test_ways_of_running_agree(arguments):
+    # Without dropout, whose random numbers XLA draws in its own way.
+    recipe = {"dropout": 0.0, "loss": "relativistic", "penalty": "wgan_gp"}
+    reference, gan = make_gan(3, **recipe), make_gan(3, **recipe, **arguments)
+    length = {"steps_per_epoch": 4, "epochs": 2, "verbose": 0}
+    expected, history = (model.fit(make_dataset(3), **length).history for model in (reference, gan))
+    assert int(reference.step) == int(gan.step) == 8
+    for key, values in expected.items():
+        assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
+
+
+def test_an_epoch_of_broken_executions_is_refused():
+    """Keras would run an epoch on to the end of its last execution, and data that have no end with it."""
+    with pytest.raises(ValueError, match="multiple of `steps_per_execution`.*Received: 3 for 2"):
+        fit(make_gan(steps_per_execution=2))
+
+
+@pytest.mark.slow
+def test_replicas_share_the_batch_as_one_device_has_it(request):
+    """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
+    script = request.config.rootpath / "tests" / "two_replicas.py"
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        cwd=request.config.rootpath,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

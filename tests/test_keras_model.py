@@ -1,0 +1,168 @@
+"""What Keras offers of a model beside callbacks: its methods, ways to save it, kinds of data and networks."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conftest import (
+    LATENT_DIM,
+    STEPS,
+    assert_same_state,
+    fit,
+    make_dataset,
+    make_gan,
+    make_images,
+    make_labels,
+)
+
+LOGS = ["d_loss", "fake_logits", "g_loss", "loss", "real_logits"]
+
+
+def latents_for(gan, count=3):
+    latents = np.random.default_rng(0).normal(size=(count, LATENT_DIM)).astype("float32")
+    return latents if gan.num_classes is None else [latents, make_labels(count)]
+
+
+def batch_for(gan, count=8):
+    return (make_images(count), None if gan.num_classes is None else make_labels(count))
+
+
+def test_train_on_batch_is_a_step_of_fit(gan, num_classes):
+    reference = make_gan(num_classes)
+    history = reference.fit(make_dataset(num_classes), steps_per_epoch=1, verbose=0).history
+    batch = next(iter(make_dataset(num_classes)))
+    logs = gan.train_on_batch(*(batch if num_classes else (batch,)), return_dict=True)
+    assert logs == pytest.approx({key: values[0] for key, values in history.items()})
+    assert_same_state(gan, reference)
+
+
+def test_test_on_batch_is_a_step_of_evaluate(gan):
+    images, labels = batch_for(gan)
+    logs = gan.test_on_batch(images, labels, return_dict=True)
+    assert sorted(logs) == LOGS
+    evaluated = gan.evaluate(images, labels, batch_size=8, verbose=0, return_dict=True)
+    assert logs == pytest.approx(evaluated, rel=1e-5)
+
+
+def test_predict_on_batch_is_predict(gan):
+    inputs = latents_for(gan)
+    np.testing.assert_allclose(gan.predict_on_batch(inputs), gan.predict(inputs, verbose=0), atol=1e-6)
+
+
+def test_clone_model_makes_another_of_the_kind(gan):
+    copy = keras.models.clone_model(gan)
+    assert copy.get_config() == gan.get_config()
+    copy.compile()
+    fit(copy)
+
+
+def test_summary_and_count_params(gan):
+    lines = []
+    gan.summary(print_fn=lines.append)
+    text = "\n".join(map(str, lines))
+    assert "generator" in text
+    assert "discriminator" in text
+    assert gan.count_params() == sum(np.prod(v.shape, dtype=int) for v in gan.weights)
+
+
+@pytest.mark.parametrize("whose", ["gan", "generator", "sampler"])
+def test_export_serves_latents_and_labels(gan, whose, tmp_path):
+    fit(gan)
+    model = gan if whose == "gan" else getattr(gan, whose)
+    model.export(tmp_path / "served", verbose=False)
+    inputs = latents_for(gan)
+    loaded = tf.saved_model.load(str(tmp_path / "served"))
+    served = loaded.serve(inputs if gan.num_classes is None else list(map(tf.constant, inputs)))
+    expected = gan.generator(inputs, training=False) if whose == "generator" else gan(inputs)
+    np.testing.assert_allclose(served, expected, atol=1e-6)
+
+
+CHILD = """
+import sys
+import keras
+import numpy as np
+
+assert "gan" not in sys.modules
+with np.load(sys.argv[2]) as file:
+    inputs = [file[name] for name in sorted(file.files)]
+generator = keras.models.load_model(sys.argv[1])
+np.save(sys.argv[3], generator(inputs if len(inputs) > 1 else inputs[0], training=False))
+assert "gan" not in sys.modules
+"""
+
+
+def test_a_saved_generator_loads_with_keras_alone(gan, tmp_path):
+    fit(gan)
+    gan.generator.save(tmp_path / "generator.keras")
+    inputs = latents_for(gan)
+    parts = inputs if isinstance(inputs, list) else [inputs]
+    np.savez(tmp_path / "inputs.npz", **{str(index): part for index, part in enumerate(parts)})
+    files = [str(tmp_path / name) for name in ("generator.keras", "inputs.npz", "images.npy")]
+    subprocess.run([sys.executable, "-c", CHILD, *files], check=True, cwd=tmp_path, timeout=300)
+    np.testing.assert_array_equal(np.load(files[2]), gan.generator(inputs, training=False))
+
+
+def test_compile_after_load_with_other_settings(gan, tmp_path):
+    fit(gan)
+    gan.save(tmp_path / "gan.keras")
+    copy = keras.models.load_model(tmp_path / "gan.keras")
+    copy.compile(keras.optimizers.SGD(1e-2), keras.optimizers.Adam(1e-4), "relativistic", "r1+r2")
+    fit(copy, epochs=2, start_step=STEPS)
+    copy.save(tmp_path / "other.keras")
+    assert_same_state(copy, keras.models.load_model(tmp_path / "other.keras"))
+
+
+class Batches(keras.utils.PyDataset):
+    """Five batches of eight, of images or of images and labels."""
+
+    def __init__(self, labelled):
+        super().__init__()
+        self.labelled = labelled
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        rows = slice(8 * index, 8 * index + 8)
+        return (make_images()[rows], make_labels()[rows]) if self.labelled else (make_images()[rows],)
+
+
+KINDS_OF_DATA = {
+    "arrays": lambda labelled: (make_images(), make_labels()) if labelled else (make_images(),),
+    "tensors": lambda labelled: tuple(map(tf.constant, KINDS_OF_DATA["arrays"](labelled))),
+    "tf.data": lambda labelled: (
+        tf.data.Dataset.from_tensor_slices(
+            (make_images(), make_labels()) if labelled else make_images()
+        ).batch(8),
+    ),
+    "tf.data of floats": lambda labelled: (make_dataset(3 if labelled else None).take(5),),
+    "PyDataset": lambda labelled: (Batches(labelled),),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_DATA)
+def test_every_kind_of_data_trains(gan, kind):
+    data = KINDS_OF_DATA[kind](gan.num_classes is not None)
+    history = gan.fit(*data, epochs=1, verbose=0, shuffle=False).history
+    assert sorted(history) == LOGS
+    assert np.isfinite(list(history.values())).all()
+    assert int(gan.step) == (2 if kind in ("arrays", "tensors") else 5)  # Keras's own batches are of 32
+
+
+def test_labels_are_no_burden_to_an_unconditional_gan():
+    with_labels, without = make_gan(), make_gan()
+    with_labels.fit(make_images(), make_labels(), batch_size=8, verbose=0, shuffle=False)
+    without.fit(make_images(), batch_size=8, verbose=0, shuffle=False)
+    assert_same_state(with_labels, without)
+
+
+@pytest.mark.parametrize(
+    "weights", [{"sample_weight": np.ones(40)}, {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}]
+)
+def test_weights_of_samples_are_refused(weights):
+    with pytest.raises(ValueError, match="no use for sample or class weights"):
+        make_gan(3).fit(make_images(), make_labels(), verbose=0, **weights)
