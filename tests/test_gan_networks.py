@@ -17,6 +17,17 @@ def test_shapes_and_range(shape, num_classes):
     assert tuple(logits.shape) == (5, 1)
 
 
+@pytest.mark.parametrize("size", range(16, 65, 4))
+@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
+def test_any_size_divisible_by_four(size, channels):
+    shape = (size, 80 - size, channels)
+    generator, discriminator = build_generator(shape, 3, width=2), build_discriminator(shape, width=2)
+    assert generator.output_shape == (None, *shape)
+    assert discriminator(generator(np.zeros((2, 3)))).shape == (2, 1)
+    kernels = {v.shape[:2] for v in generator.variables + discriminator.variables if len(v.shape) == 4}
+    assert kernels == {(4, 4)}
+
+
 def test_last_layers_have_the_range_the_losses_need():
     assert build_generator().layers[-1].activation is keras.activations.tanh
     assert build_discriminator().layers[-1].activation is keras.activations.linear
