@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 # TensorFlow is imported after the command line has been read, so that a wrong flag is answered at once.
@@ -28,6 +29,8 @@ SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL instead of 
 STEPS_FOR_SMALL = 500
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
+SHOWN_WHILE_TRAINING = ("d_loss", "g_loss")  # a line of less than 80 characters; history.csv has all
+EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
 CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by --resume, to the same bits
 
 
@@ -75,6 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"train.py: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output, `head` perhaps, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt as interrupt:
         return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
@@ -183,14 +189,18 @@ def run(options: argparse.Namespace) -> int:
         stored = RunFolder(resumed).read_config() if resumed else {}
         config = _resume_config(stored, options) if resumed else _new_config(options)
         dataset = data.load(config.dataset)
-        if resumed and stored.get("data", {}).get("checksum") != dataset.checksum:
-            raise UsageError(f"the data have changed since {resumed} began: their checksum differs")
-        config = _settle(config, dataset)
+    except ValueError as error:
+        advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
+        raise UsageError(f"{error}{advice}") from error
+    if resumed and stored.get("data", {}).get("checksum") != dataset.checksum:
+        raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
+    config = _settle(config, dataset)
+    try:
         gan = build(config, dataset)
     except ValueError as error:
-        raise UsageError(error) from error
+        raise UsageError(f"{dataset.source}: {error}") from error
     folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
-    report = describe(config, dataset)
+    report = describe(config, dataset) | ({"data": stored["data"]} if resumed else {})
     if options.dry_run:
         print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
         return 0
@@ -218,12 +228,13 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints, every_n_epochs=config.checkpoint_every_epochs, keep=CHECKPOINTS_KEPT
     )
-    epochs_done = checkpoint.restore(gan)
+    is_resumed = folder.history.exists()
+    epochs_done = _restore(checkpoint, gan)
     folder.trim_history(epochs_done)
-    tensorboard = _command("tensorboard", "--logdir", folder.path)
+    tensorboard = _command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
     say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
-    if epochs_done:
-        say(f"Resuming after epoch {epochs_done}; --epochs N says how many it shall have in all.")
+    if is_resumed:
+        say(_explain_resume(config, epochs_done))
 
     started = time.monotonic()
     images = dataset.train_images
@@ -243,7 +254,7 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
         print(f"train.py: error: the losses are no longer finite; {advice}", file=sys.stderr)
         return 1
     _export(gan, folder)
-    say(*_summarize(folder, gan, time.monotonic() - started), f"Curves:     {tensorboard}")
+    say(*_summarize(folder, gan, time.monotonic() - started), f"Watch it:   {tensorboard}")
     return 0
 
 
@@ -305,6 +316,7 @@ def _watchers(config: Config, dataset, folder, gan) -> list:
 
     real_images = _real_images_by_class(dataset, gan.num_classes)
     watchers = [
+        callbacks.ProgressBar(SHOWN_WHILE_TRAINING),
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
         callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=config.seed),
@@ -327,6 +339,26 @@ def _real_images_by_class(dataset, num_classes: int | None):
     return rows.reshape(-1, *dataset.image_shape)
 
 
+def _restore(checkpoint, gan) -> int:
+    """The epochs that the newest whole checkpoint has done, once the GAN stands where it was saved."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        epochs_done = checkpoint.restore(gan)
+    for warning in caught:
+        print(f"train.py: NOTICE: {warning.message}", file=sys.stderr)
+    return epochs_done
+
+
+def _explain_resume(config: Config, epochs_done: int) -> str:
+    if not epochs_done:
+        return "There is no checkpoint yet: starting over."
+    if config.minutes:
+        return f"Resuming after epoch {epochs_done}, for {config.minutes:g} minutes."
+    if epochs_done >= config.epochs:
+        return f"All {config.epochs} epochs are done; --epochs N trains up to N."
+    return f"Resuming after epoch {epochs_done} of {config.epochs}."
+
+
 def _export(gan, folder) -> None:
     from gan.files import whole_file
 
@@ -346,8 +378,9 @@ def _summarize(folder, gan, seconds: float) -> list[str]:
         "",
         f"Trained to step {int(gan.step.numpy())} in {minutes} min {seconds} s.",
         f"Samples:    {newest}",
-        f"All epochs: {folder.samples / 'epochs.gif'}   (real images: {folder.samples / 'real.png'})",
-        f"Models:     {folder.model}, and {folder.generator} for Keras alone",
+        "            beside it epochs.gif, which shows all epochs, and real.png, real images",
+        f"Models:     {folder.model}",
+        "            beside it generator.keras, for Keras alone",
     ]
 
 
@@ -362,7 +395,12 @@ def _import_tensorflow_quietly() -> None:
         os.dup2(hidden.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
-        except BaseException:
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"{error.name} is not installed for {sys.executable}: set up the environment as the README "
+                "says, and use its Python (.venv/bin/python)"
+            ) from error
+        except ImportError:
             hidden.seek(0)
             os.write(kept, hidden.read())
             raise
@@ -405,6 +443,8 @@ def _given(options: argparse.Namespace) -> dict:
 def _settle(config: Config, dataset) -> Config:
     """The settings with those filled in that depend on the data."""
     count = len(dataset.train_images)
+    if config.batch_size > count:
+        raise UsageError(f"--batch-size {config.batch_size} is more than the {count} images that there are")
     one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else count // config.batch_size
     return dataclasses.replace(
         config,
@@ -445,7 +485,9 @@ def _refuse_existing(folder_path: Path) -> None:
     except OSError as error:
         raise UsageError(f"{folder_path}: {error.strerror}") from error
     if exists:
-        raise UsageError(f"{folder_path} exists; choose another name, or continue it by --resume")
+        is_run = (folder_path / "config.json").is_file()
+        advice = ", or continue it by --resume" if is_run else ""
+        raise UsageError(f"{folder_path} exists; choose another name{advice}")
 
 
 def _default_name(dataset_name: str) -> str:

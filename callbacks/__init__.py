@@ -1,8 +1,9 @@
 """Callbacks that watch and keep any Keras model that maps latents to images."""
 
 from callbacks.checkpoint import Checkpoint
+from callbacks.progress_bar import ProgressBar
 from callbacks.sample_grid import SampleGrid
 from callbacks.tensorboard_samples import TensorBoardSamples
 from callbacks.time_limit import TimeLimit
 
-__all__ = ["Checkpoint", "SampleGrid", "TensorBoardSamples", "TimeLimit"]
+__all__ = ["Checkpoint", "ProgressBar", "SampleGrid", "TensorBoardSamples", "TimeLimit"]

@@ -112,14 +112,14 @@ def load(source: str) -> Dataset:
         try:
             return _load_known("mnist")
         except DataError as error:
-            return dataclasses.replace(load("digits"), notice=_explain_fallback(error))
+            return dataclasses.replace(load("digits"), notice=_explain_fallback(error.__cause__))
     if source == "digits":
         return _load_digits()
     if source in NAMES:
         return _load_known(source)
     try:
         path = Path(source).expanduser().resolve()
-        is_folder, is_npz = path.is_dir(), path.suffix == ".npz" and path.is_file()
+        is_folder, is_npz = source and path.is_dir(), path.suffix == ".npz" and path.is_file()
     except (OSError, RuntimeError) as error:
         raise DataError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
     if is_folder:
@@ -238,8 +238,12 @@ def _make_dataset(name: str, source: str, where: Path, splits: dict) -> Dataset:
         if images is None:
             continue
         images = images[..., np.newaxis] if images.ndim == 3 else images
+        labels = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
         if images.dtype != np.uint8:
-            raise DataError(f"{where}: {split} images must be uint8 (0..255), not {images.dtype}")
+            raise DataError(
+                f"{where}: {split} images must be uint8 (0..255): convert them before they are saved. "
+                f"Received: {images.dtype}"
+            )
         _check_images(images, f"{where}: {split} images")
         _check_labels(images, labels, f"{where}: {split} labels")
         if split == "train" and labels is not None and labels.max() >= len(images):
@@ -285,11 +289,12 @@ def _load_known(name: str) -> Dataset:
             download(HASHES[name], MIRRORS[name], folder)
         return _as_known(name, _load_idx_folder(folder, name))
     except DataError as error:
+        reason = DataError(f"{broken}{error}")
         raise DataError(
-            f"{name} is not on this machine and cannot be downloaded ({broken}{error}). Three ways to "
-            f"supply it: put its four IDX files into {folder}; or its .npz at {npz}; or name the file or "
-            "folder by --dataset PATH."
-        ) from error
+            f"{name} is not on this machine and cannot be downloaded ({reason}). Three ways to supply it: "
+            f"put its four IDX files into {folder}; or its .npz at {npz}; or name the file or folder by "
+            "--dataset PATH."
+        ) from reason
 
 
 def _as_known(name: str, dataset: Dataset) -> Dataset:
@@ -308,10 +313,10 @@ def _is_complete(folder: Path) -> bool:
     return all(_find_one(folder, pattern) for pattern in parts)
 
 
-def _explain_fallback(error: DataError) -> str:
+def _explain_fallback(reason: Exception) -> str:
     return (
-        "MNIST is not to be had, so this run uses the small set of 8x8 digits that ships with the "
-        f"package: its samples will be coarser. ({error})"
+        f"MNIST is not to be had ({reason}), so this run uses the small set of 8x8 digits that ships with "
+        "the package: its samples will be coarser. `--dataset mnist` says how to supply MNIST."
     )
 
 
@@ -341,9 +346,10 @@ def _find_one(folder: Path, pattern: str) -> Path | None:
 def _load_npz(path: Path, name: str) -> Dataset:
     try:
         with open(path, "rb") as raw:
+            if not zipfile.is_zipfile(raw):
+                raise ValueError("it is not a zip archive of named arrays")
+            raw.seek(0)
             file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array, not an archive of named ones")
             arrays = {key: file[key] for key in file.files if key[:2] in ("x_", "y_")}
             keys = ", ".join(file.files)
     except UNREADABLE_NPZ as error:

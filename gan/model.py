@@ -92,6 +92,7 @@ class GAN(keras.Model):
         if ema_half_life_images is not None:
             self.average_generator = copy_network(generator)
             self.average_generator.trainable = False
+            self.average_generator.name = f"{generator.name}_average"
         counter = {"shape": (), "dtype": "int64", "trainable": False, "initializer": "zeros"}
         aggregation = {"aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", **counter, **aggregation)

@@ -1,8 +1,6 @@
 """What a run folder holds, and where."""
 
-import csv
 import dataclasses
-import io
 import json
 from pathlib import Path
 
@@ -79,9 +77,11 @@ class RunFolder:
         """Drops the rows of epochs that will be replayed, so that none stands in it twice."""
         if not self.history.is_file():
             return
-        with open(self.history, newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-        kept = [row for row in rows if row and int(row[0]) < epochs_done]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *kept] if header else [])
-        write_whole(self.history, text.getvalue().encode())
+        header, *rows = self.history.read_bytes().splitlines(keepends=True) or [b""]
+        epochs = [row.partition(b",")[0] for row in rows]
+        kept = [
+            row
+            for row, epoch in zip(rows, epochs, strict=True)
+            if epoch.isdigit() and int(epoch) < epochs_done
+        ]
+        write_whole(self.history, b"".join([header, *kept]))

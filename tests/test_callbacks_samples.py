@@ -1,6 +1,7 @@
 """SampleGrid, TensorBoardSamples and what they share."""
 
 import os
+import re
 
 import keras
 import numpy as np
@@ -9,8 +10,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks import SampleGrid, TensorBoardSamples
-from conftest import STEPS, fit, make_gan, make_images
+from callbacks import ProgressBar, SampleGrid, TensorBoardSamples
+from conftest import STEPS, fit, make_dataset, make_gan, make_images
 
 
 def names_in(folder):
@@ -140,6 +141,16 @@ def test_a_long_film_opens_one_picture_at_a_time(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     with Image.open(tmp_path / "epochs.gif") as film:
         assert film.n_frames == 60
+
+
+def test_the_progress_bar_fits_into_80_columns(capsys):
+    bar = ProgressBar(["d_loss", "g_loss"])
+    gan = make_gan()
+    gan.fit(make_dataset(), steps_per_epoch=STEPS, epochs=1, verbose=1, callbacks=[bar])
+    lines = [re.sub("\x1b[^m]*m", "", line) for line in re.split("[\r\n\b]", capsys.readouterr().out)]
+    assert any("d_loss: " in line and "g_loss: " in line for line in lines)
+    assert not any("logits" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_any_keras_model_from_latents_to_images_will_do(tmp_path):

@@ -136,6 +136,11 @@ def test_npz(tmp_path):
     assert dataset.name == "mine"
 
 
+def test_labels_in_a_column_are_taken_as_labels(tmp_path):
+    path = write_npz(tmp_path / "like_cifar.npz", x_train=IMAGES, y_train=LABELS[:, None])
+    np.testing.assert_array_equal(data.load(str(path)).train_labels, LABELS)
+
+
 def test_the_checksum_sees_one_pixel(tmp_path):
     one = data.load(str(write_npz(tmp_path / "one.npz", x_train=IMAGES)))
     changed = IMAGES.copy()
@@ -162,6 +167,7 @@ def make_object_npz(path):
 
 BROKEN = {
     "absent": (lambda path: None, "No such dataset"),
+    "random bytes": (lambda path: path.write_bytes(bytes(range(1, 200))), "it is not a zip archive"),
     "not a zip": (lambda path: path.write_bytes(b"<html>"), "not a usable .npz"),
     "empty": (lambda path: path.write_bytes(b""), "not a usable .npz"),
     "truncated": (
@@ -170,7 +176,7 @@ BROKEN = {
     ),
     "damaged": (make_damaged_zip, "not a usable .npz"),
     "pickled": (make_object_npz, "not a usable .npz.*allow_pickle"),
-    "single array": (make_npy, "not a usable .npz file: it is a single array"),
+    "single array": (make_npy, "not a usable .npz file: it is not a zip archive"),
     "other names": (lambda path: write_npz(path, a=IMAGES), "no array x_train, only: a"),
     "floats": (lambda path: write_npz(path, x_train=IMAGES / 255), "must be uint8"),
     "too few labels": (

@@ -189,6 +189,7 @@ def test_the_average_draws_the_samples():
     latents = np.ones((2, LATENT_DIM), np.float32)
     np.testing.assert_array_equal(gan(latents), gan.average_generator(latents))
     assert gan.average_generator.trainable_variables == []
+    assert [layer.name for layer in gan.layers] == ["generator", "discriminator", "generator_average"]
     without = make_gan(ema_half_life_images=None)
     assert without.sampler is without.generator
     np.testing.assert_array_equal(without(latents), without.generator(latents))

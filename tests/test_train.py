@@ -62,7 +62,7 @@ def assert_same_run(one, other, epochs):
     assert a.keys() == b.keys()
     assert any("optimizer" in name for name in a)
     assert [name for name in a if not np.array_equal(a[name], b[name])] == []
-    assert (one / "history.csv").read_text() == (other / "history.csv").read_text()
+    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
     for picture in sorted((one / "samples").iterdir()):
         assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
 
@@ -162,7 +162,9 @@ USAGE_ERRORS = {
     "absent data": (["--dataset", "absent"], "No such dataset: 'absent'"),
     "absent run": (["--resume", "absent"], "absent is not a run folder"),
     "existing run": ([*SHORT, "--name", "taken"], "runs/taken exists; choose another name"),
-    "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists"),
+    "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists; choose another name\n"),
+    "a batch of too many": ([*SHORT, "--batch-size", 1439], "more than the 1438 images"),
+    "no name": (["--dataset", ""], "No such dataset: ''"),
     "unwritable": ([*SHORT, "--run-dir", "runs/taken/config.json/run"], "cannot be written: Not a dir"),
     "not a config": (["--resume", "runs/taken"], "settings are missing"),
     "too long a folder": (["--run-dir", "x" * 300], "File name too long"),
@@ -184,9 +186,11 @@ def test_what_cannot_run_gets_one_line_and_touches_nothing(somewhere, capsys, ar
 
 
 def test_images_that_the_networks_cannot_make(somewhere, capsys):
-    np.savez("odd.npz", x_train=np.zeros((20, 30, 30, 1), np.uint8))
+    np.savez("odd.npz", x_train=np.zeros((64, 30, 30, 1), np.uint8))
     assert run("--dataset", "odd.npz", "--name", "odd") == 2
-    assert "divisible by 4" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "divisible by 4" in error
+    assert "odd.npz" in error
     assert not (somewhere / "runs").exists()
 
 
@@ -235,12 +239,53 @@ def test_resume_refuses_other_data(somewhere, capsys):
     assert run("--dataset", "own.npz", *few, "--name", "own") == 0
     np.savez("own.npz", x_train=np.ones((20, 8, 8, 1), np.uint8))
     assert run("--resume", "runs/own", "--epochs", 2) == 2
-    assert "checksum differs" in capsys.readouterr().err
+    assert "not the data that runs/own began with" in capsys.readouterr().err
+    os.remove("own.npz")
+    assert run("--resume", "runs/own", "--epochs", 2) == 2
+    assert "name them by --dataset PATH" in capsys.readouterr().err
 
 
 def test_losses_that_explode_end_with_1(somewhere, capsys):
     assert run(*SHORT, "--epochs", 3, "--generator-learning-rate", 1e30, "--name", "hot") == 1
     assert "no longer finite; try lower rates" in capsys.readouterr().err
+
+
+def test_without_tensorflow_one_line_says_what_to_do():
+    process = start("--dry-run", program=("-I", "-S", "train.py"))  # without the site-packages
+    output, error = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, "")
+    assert error.startswith("train.py: error: tensorflow is not installed")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):
+    process = start(*SHORT, "--epochs", 1, "--run-dir", tmp_path / "run")
+    process.stdout.close()
+    assert process.wait(timeout=300) == 1
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_resume_says_where_it_stands():
+    ten = train.Config()
+    assert train._explain_resume(ten, 3) == "Resuming after epoch 3 of 10."
+    assert train._explain_resume(ten, 10) == "All 10 epochs are done; --epochs N trains up to N."
+    assert train._explain_resume(ten, 0) == "There is no checkpoint yet: starting over."
+    timed = train.Config(epochs=None, minutes=2.5)
+    assert train._explain_resume(timed, 3) == "Resuming after epoch 3, for 2.5 minutes."
+
+
+def test_a_damaged_checkpoint_is_a_notice(somewhere, capsys):
+    assert run(*SHORT, "--epochs", 2, "--name", "hurt") == 0
+    weights = somewhere / "runs" / "hurt" / "checkpoints" / "epoch_0002.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("--resume", "runs/hurt") == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("train.py: NOTICE: ")
+    assert captured.err.count("\n") == 1
+    assert "Resuming after epoch 1 of 2." in captured.out
 
 
 def test_what_to_type_can_be_typed(somewhere, monkeypatch):

@@ -1,0 +1,35 @@
+"""Keras's progress bar, short enough for a narrow terminal."""
+
+import keras
+
+__all__ = ["ProgressBar"]
+
+
+class ProgressBar(keras.callbacks.ProgbarLogger):
+    """Shows chosen logs only.
+
+    A GAN's logs make a line of some 125 characters, which Keras cannot overwrite where a terminal is
+    narrower and wraps it: each step would add a line. `fit` takes this in place of its own bar.
+
+    Args:
+        shown: the keys of the logs to show.
+
+    Example:
+
+    ```python
+    gan.fit(dataset, steps_per_epoch=500, epochs=10, callbacks=[ProgressBar(["d_loss", "g_loss"])])
+    ```
+    """
+
+    def __init__(self, shown: list[str]):
+        super().__init__()
+        self.shown = shown
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, self._choose(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, self._choose(logs))
+
+    def _choose(self, logs: dict | None) -> dict:
+        return {key: value for key, value in (logs or {}).items() if key in self.shown}
