@@ -90,7 +90,6 @@ def test_an_epoch_of_broken_executions_is_refused():
         fit(make_gan(steps_per_execution=2))
 
 
-@pytest.mark.slow
 def test_replicas_share_the_batch_as_one_device_has_it(request):
     """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
     script = request.config.rootpath / "tests" / "two_replicas.py"
