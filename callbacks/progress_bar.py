@@ -1,5 +1,7 @@
 """Keras's progress bar, short enough for a narrow terminal."""
 
+from collections.abc import Sequence
+
 import keras
 
 __all__ = ["ProgressBar"]
@@ -21,7 +23,7 @@ class ProgressBar(keras.callbacks.ProgbarLogger):
     ```
     """
 
-    def __init__(self, shown: list[str]):
+    def __init__(self, shown: Sequence[str]):
         super().__init__()
         self.shown = shown
 
