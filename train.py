@@ -241,7 +241,14 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     labels = None if gan.num_classes is None else dataset.train_labels
     start_step = epochs_done * config.steps_per_epoch
     gan.fit(
-        pipeline(images, labels, batch_size=config.batch_size, seed=config.seed, start_step=start_step),
+        pipeline(
+            images,
+            labels,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start_step=start_step,
+            num_classes=gan.num_classes,
+        ),
         steps_per_epoch=config.steps_per_epoch,
         initial_epoch=epochs_done,
         epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,

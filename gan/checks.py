@@ -5,7 +5,14 @@ import warnings
 import keras
 import numpy as np
 
-__all__ = ["check_batch", "check_labels", "check_networks", "check_trainable", "warn_of_sigmoid"]
+__all__ = [
+    "check_batch",
+    "check_labels",
+    "check_networks",
+    "check_share",
+    "check_trainable",
+    "warn_of_sigmoid",
+]
 
 
 def check_networks(
@@ -81,10 +88,27 @@ def check_batch(
         raise ValueError(
             f"Images must be uint8 (0..255) or floats in [-1, 1]. Received: dtype={images.dtype.name}"
         )
-    if num_classes is not None and (labels is None or tuple(labels.shape[1:]) not in ((), (1,))):
+    if num_classes is None:
+        return
+    if labels is None or tuple(labels.shape[1:]) not in ((), (1,)) or not labels.dtype.is_integer:
+        received = "none" if labels is None else f"{labels.dtype.name} of shape {tuple(labels.shape)}"
         raise ValueError(
             "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,). "
-            f"Received: labels={'none' if labels is None else f'of shape {tuple(labels.shape)}'}"
+            f"Received: labels={received}"
+        )
+
+
+def check_share(images, replicas: int) -> None:
+    """Refuses a batch that several replicas may not share evenly, when a step is traced.
+
+    Raises:
+        ValueError: when there are several and the size of their shares is not fixed.
+    """
+    if replicas > 1 and images.shape[0] is None:
+        raise ValueError(
+            "Several replicas need batches of one size that they can share evenly: "
+            f"`.batch(n, drop_remainder=True)`, n a multiple of {replicas}. "
+            f"Received: shares of shape={tuple(images.shape)}"
         )
 
 

@@ -139,6 +139,7 @@ def pipeline(
     batch_size: int,
     seed: int,
     start_step: int = 0,
+    num_classes: int | None = None,
 ) -> tf.data.Dataset:
     """Endless batches in a random order that follows from the seed and the step alone.
 
@@ -151,6 +152,8 @@ def pipeline(
         batch_size: images in a batch.
         seed: integer that the order follows from.
         start_step: number of batches to leave out: those a resumed run has seen.
+        num_classes: of the GAN that the labels are for, which they are checked against; None: they
+            are not.
 
     Returns:
         A dataset of `images` (batch_size, height, width, channels), float32 in [-1, 1], or of
@@ -169,6 +172,10 @@ def pipeline(
     """
     _check_images(images)
     _check_labels(images, labels)
+    if labels is not None and num_classes is not None and labels.max() >= num_classes:
+        raise DataError(
+            f"labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
+        )
     arrays = [tf.constant(images)] + ([] if labels is None else [tf.constant(labels, tf.int32)])
 
     def make_batch(step):

@@ -223,13 +223,15 @@ BY_NAME = {
 
 
 def get(identifier) -> AdversarialLoss:
-    """The loss that a name, a serialized config or a loss object stands for.
+    """The loss that a name, a class, a serialized config or a loss object stands for.
 
     Raises:
         ValueError: for an unknown name, or an object without the two methods.
     """
     if isinstance(identifier, str) and identifier in BY_NAME:
         return BY_NAME[identifier]()
+    if isinstance(identifier, type):
+        identifier = identifier()
     if isinstance(identifier, dict):
         identifier = keras.saving.deserialize_keras_object(identifier)
     methods = ("discriminator_loss", "generator_loss")

@@ -107,6 +107,8 @@ class GAN(keras.Model):
 
     @functools.wraps(keras.Model.export)
     def export(self, *args, **kwargs):
+        latents = np.zeros((1, self.latent_dim), np.float32)
+        self(latents if self.num_classes is None else [latents, np.zeros(1, np.int32)])  # Keras insists
         return self.sampler.export(*args, **kwargs)
 
     def build(self, input_shape=None):
@@ -272,6 +274,16 @@ class GAN(keras.Model):
         self._check_arrays(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        self._check_arrays(x, y)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    @functools.wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        self._check_arrays(x, y)
+        return super().test_on_batch(x, y, *args, **kwargs)
+
     def _check_fit(self, x=None, y=None, validation_data=None, steps_per_epoch=None, **_) -> None:
         if steps_per_epoch is not None and steps_per_epoch % self.steps_per_execution:
             raise ValueError(
@@ -320,6 +332,7 @@ class GAN(keras.Model):
         """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
         real_images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         checks.check_batch(real_images, labels, sample_weight, self.image_shape, self.num_classes)
+        checks.check_share(real_images, tf.distribute.get_replica_context().num_replicas_in_sync)
         is_pixels = real_images.dtype == tf.uint8
         real_images = tf.cast(real_images, tf.float32)
         if is_pixels:
@@ -480,7 +493,7 @@ class _TotalLoss(keras.metrics.Metric):
 def _check_scheme(update: str, discriminator_steps: int, replicas: int) -> None:
     if update not in UPDATES:
         raise ValueError(f"`update` must be one of {', '.join(UPDATES)}. Received: update={update!r}")
-    if discriminator_steps < 1 or discriminator_steps != int(discriminator_steps):
+    if not isinstance(discriminator_steps, int) or discriminator_steps < 1:
         raise ValueError(
             "`discriminator_steps` must be a whole number from 1. "
             f"Received: discriminator_steps={discriminator_steps!r}"

@@ -14,7 +14,7 @@ __all__ = ["build_discriminator", "build_generator"]
 
 KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
-LARGEST_START = 8  # the dense layer draws at most 8 pixels a side; convolutions draw the rest
+LARGEST_START = 8  # pixels a side that the dense layer draws, where the size can be halved that far
 
 
 def build_generator(

@@ -170,13 +170,15 @@ BY_NAME = {
 
 
 def get(identifier):
-    """The penalty that a name, a serialized config, a callable or None stands for.
+    """The penalty that a name, a class, a serialized config, a callable or None stands for.
 
     Raises:
         ValueError: for an unknown name, or an object that cannot be called.
     """
     if isinstance(identifier, str) and identifier in BY_NAME:
         return BY_NAME[identifier]()
+    if isinstance(identifier, type):
+        identifier = identifier()
     if isinstance(identifier, dict):
         identifier = keras.saving.deserialize_keras_object(identifier)
     if identifier is None or callable(identifier):

@@ -98,6 +98,12 @@ def test_pipeline_refuses_wrong_arrays(images, labels, message):
         data.pipeline(images, labels, batch_size=5, seed=0)
 
 
+def test_pipeline_refuses_labels_that_the_gan_does_not_have():
+    with pytest.raises(data.DataError, match=r"lie in 0\.\.9\. Received: labels from 0 to 22"):
+        data.pipeline(IMAGES, LABELS, batch_size=5, seed=0, num_classes=10)
+    data.pipeline(IMAGES, LABELS, batch_size=5, seed=0, num_classes=23)
+
+
 def test_prefetches_to_the_device_there_is():
     dataset = tf.data.Dataset.range(5)
     cpu = tf.config.list_logical_devices("CPU")[0]

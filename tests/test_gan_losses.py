@@ -141,3 +141,4 @@ def test_own_loss_needs_only_two_methods():
 
     own = Own()
     assert losses.get(own) is own
+    assert isinstance(losses.get(losses.Hinge), losses.Hinge)

@@ -96,6 +96,10 @@ def test_weights_survive_serialization():
     assert [one.weight for one in copy.penalties] == [0.7, 3.0]
 
 
+def test_a_class_stands_for_its_default():
+    assert penalties.get(penalties.WganGP).weight == 10.0
+
+
 def test_errors_say_what_is_accepted():
     with pytest.raises(ValueError, match=r"one of r1, r2, r1\+r2, wgan_gp.*Received: penalty='r9'"):
         penalties.get("r9")

@@ -14,7 +14,7 @@ from keras import layers
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from conftest import IMAGE_SHAPE, fit, make_gan
+from conftest import IMAGE_SHAPE, fit, make_gan, make_images, make_labels
 from gan import GAN
 
 
@@ -83,9 +83,25 @@ def check_that_several_discriminator_steps_are_refused(two_devices):
             raise AssertionError("not refused")
 
 
+def check_that_uneven_shares_are_refused(two_devices):
+    with two_devices.scope():
+        gan = GAN(*make_networks(), num_classes=3)
+        gan.compile()
+    data = tf.data.Dataset.from_tensor_slices((make_images(), make_labels()))
+    gan.fit(data.batch(8, drop_remainder=True), verbose=0)
+    for use in (gan.fit, gan.evaluate):
+        try:
+            use(data.batch(8), verbose=0)  # the last may not be full, for all that is known
+        except ValueError as error:
+            assert "drop_remainder=True" in str(error), error
+        else:
+            raise AssertionError("not refused")
+
+
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 check_that_replicas_share_the_batch_as_one_device_has_it(mirrored)
 check_that_replicas_draw_different_latents(mirrored)
 check_that_several_discriminator_steps_are_refused(mirrored)
+check_that_uneven_shares_are_refused(mirrored)
 with tempfile.TemporaryDirectory() as temporary:
     check_that_batch_norm_and_dropout_train_by_plain_fit(mirrored, temporary)
