@@ -22,6 +22,7 @@ from conftest import (
 )
 from gan import GAN, build_discriminator, build_generator
 from gan.average import RAMP_UP
+from gan.latents import TRAINING, draw_uniform
 
 LOGS = {"loss", "d_loss", "g_loss", "real_logits", "fake_logits"}
 
@@ -147,6 +148,47 @@ def test_alternating_generator_learns_from_the_moved_discriminator(num_classes):
     expected = tape.gradient(loss, reference.generator.trainable_variables)
     for old, new, gradient in zip(before, both.generator.trainable_variables, expected, strict=True):
         np.testing.assert_allclose(old - new.numpy(), tf.convert_to_tensor(gradient), atol=2e-6)
+
+
+def test_the_relativistic_generator_compares_what_one_discriminator_says(num_classes):
+    """After the discriminator has moved, both logits are the moved one's."""
+    sgd = keras.optimizers.SGD
+    recipe = {"loss": "relativistic", "dropout": 0.0}
+    moved = make_gan(num_classes, generator_optimizer=sgd(0.0), discriminator_optimizer=sgd(0.5), **recipe)
+    both = make_gan(num_classes, generator_optimizer=sgd(1.0), discriminator_optimizer=sgd(0.5), **recipe)
+    before = [v.numpy() for v in both.generator.trainable_variables]
+    data = first_batch(num_classes)
+    real_images, labels = data if num_classes else (data, None)
+    latents = both._draw_latents(0, both.step, real_images)
+    moved.train_step(data)
+    both.train_step(data)
+    reference = make_gan(num_classes, **recipe)
+    with tf.GradientTape() as tape:
+        fakes = reference.generator(latents if labels is None else [latents, labels], training=True)
+        real_logits, fake_logits = (
+            moved.discriminator(x if labels is None else [x, labels]) for x in (real_images, fakes)
+        )
+        loss = tf.reduce_mean(tf.nn.softplus(real_logits - fake_logits))
+    expected = tape.gradient(loss, reference.generator.trainable_variables)
+    for old, new, gradient in zip(before, both.generator.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(old - new.numpy(), tf.convert_to_tensor(gradient), atol=2e-6)
+
+
+def test_a_penalty_gets_fresh_numbers_for_each_image_and_step():
+    drawn = []
+
+    def penalty(critic, real_images, fake_images, uniform):
+        drawn.append(uniform.numpy())
+        return 0.0
+
+    for _ in range(2):
+        fit(make_gan(penalty=penalty, run_eagerly=True))
+    assert drawn[0].shape == (BATCH_SIZE, 1, 1, 1)
+    assert np.min(drawn) > 0
+    assert np.max(drawn) < 1
+    assert len(np.unique(drawn)) == STEPS * BATCH_SIZE  # and the second run drew the first one's
+    behind_the_latents = draw_uniform(0, TRAINING, make_gan().step, tf.constant(BATCH_SIZE), 1)
+    assert not np.isin(drawn[0], behind_the_latents).any()
 
 
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
@@ -408,7 +450,8 @@ def test_arrays_of_either_range_train_alike(dtype):
         ),
         (make_images().astype("int32") % 2, make_labels(), "uint8.*dtype=int32"),
         (make_images(), None, r"needs batches of \(images, labels\).*labels=none"),
-        (make_images(), np.eye(3)[make_labels()], r"labels=of shape \(\w+, 3\)"),
+        (make_images(), np.eye(3, dtype=int)[make_labels()], r"labels=int\d+ of shape \(\w+, 3\)"),
+        (make_images(), make_labels() * 0.9, r"integer labels.*labels=float\d+ of shape"),
         (make_images().repeat(2, axis=1), make_labels(), r"\(batch, 8, 8, 1\).*16, 8, 1"),
     ],
 )
@@ -426,6 +469,15 @@ def test_validation_arrays_are_refused_before_training(wrap):
     assert int(gan.step) == 0
     with pytest.raises(ValueError, match="from 0 to 255"):
         gan.evaluate(*wrong, verbose=0)
+
+
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_single_batches_are_checked_too(method):
+    gan = make_gan(3)
+    with pytest.raises(ValueError, match="from 0 to 255"):
+        getattr(gan, method)(make_images().astype("float32"), make_labels())
+    with pytest.raises(ValueError, match=r"Labels must lie in 0\.\.2"):
+        getattr(gan, method)(make_images(), make_labels() + 1)
 
 
 def test_fit_takes_keras_own_positions():
@@ -461,6 +513,7 @@ def test_a_player_that_cannot_learn_is_refused():
     [
         ({"update": "both"}, "alternating, simultaneous. Received: update='both'"),
         ({"discriminator_steps": 0}, "Received: discriminator_steps=0"),
+        ({"discriminator_steps": 2.0}, "Received: discriminator_steps=2.0"),
         ({"optimizer": "adam", "generator_optimizer": "sgd"}, "not both"),
         ({"loss": "bce"}, "Invalid `loss`"),
         ({"penalty": "gp"}, "Invalid `penalty`"),
@@ -490,49 +543,19 @@ def test_constructor_refuses(arguments):
         GAN(build_generator(IMAGE_SHAPE), build_discriminator(IMAGE_SHAPE), **arguments)
 
 
-@keras.saving.register_keras_serializable(package="test")
-class Subclassed(keras.Model):
-    """A generator that is no functional model."""
+class WithoutConfig(keras.Model):
+    """A generator that cannot be made again."""
 
-    def __init__(self, units=64, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.dense = keras.layers.Dense(units, "tanh")
+    def __init__(self, secret):
+        super().__init__()
+        self.dense = keras.layers.Dense(64, "tanh")
         self.image = keras.layers.Reshape(IMAGE_SHAPE)
-
-    def build(self, input_shape):
-        self.dense.build(input_shape)
-        self.image.build((None, self.units))
 
     def call(self, latents):
         return self.image(self.dense(latents))
 
     def get_config(self):
-        return super().get_config() | {"units": self.units}
-
-
-class WithoutConfig(Subclassed):
-    def __init__(self, secret, **kwargs):
-        super().__init__(**kwargs)
-
-    def get_config(self):
         raise NotImplementedError
-
-
-def test_subclassed_and_sequential_networks_train_save_and_load(tmp_path):
-    generator = Subclassed()
-    generator(np.zeros((1, LATENT_DIM), np.float32))
-    discriminator = keras.Sequential(
-        [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(1)]
-    )
-    gan = GAN(generator, discriminator)
-    gan.compile()
-    fit(gan)
-    gan.save(tmp_path / "gan.keras")
-    copy = keras.models.load_model(tmp_path / "gan.keras")
-    for model in (gan, copy):
-        fit(model, epochs=2, start_step=STEPS)
-    assert_same_state(gan, copy)
 
 
 def test_a_generator_that_cannot_be_copied_has_no_average():

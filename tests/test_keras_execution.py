@@ -34,8 +34,8 @@ def test_mixed_float16_scales_both_players_losses(num_classes, mixed_float16):
         assert np.linalg.norm(moved - reference) < 0.1 * np.linalg.norm(reference)
 
 
-def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(mixed_float16):
-    gan = make_gan()
+def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(num_classes, mixed_float16):
+    gan = make_gan(num_classes)
     before = [variable.numpy() for variable in gan.trainable_variables]
     gan.optimizer.dynamic_scale.assign(1e38)  # every step overflows and is skipped
     fit(gan)
@@ -45,8 +45,8 @@ def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(mixed_float16):
     assert int(gan.step) == STEPS  # which the latents follow from
 
 
-def test_a_float16_model_is_saved_and_goes_on(mixed_float16, tmp_path):
-    gan = make_gan()
+def test_a_float16_model_is_saved_and_goes_on(num_classes, mixed_float16, tmp_path):
+    gan = make_gan(num_classes)
     fit(gan)
     gan.save(tmp_path / "gan.keras")
     keras.mixed_precision.set_dtype_policy("float32")
@@ -73,12 +73,12 @@ def test_mixed_bfloat16_trains_without_scaling(num_classes, tmp_path):
 @pytest.mark.parametrize(
     "arguments", [{"jit_compile": True}, {"steps_per_execution": 4}, {"run_eagerly": True}], ids=str
 )
-def test_ways_of_running_agree(arguments):
+def test_ways_of_running_agree(num_classes, arguments):
     # Without dropout, whose random numbers XLA draws in its own way.
     recipe = {"dropout": 0.0, "loss": "relativistic", "penalty": "wgan_gp"}
-    reference, gan = make_gan(3, **recipe), make_gan(3, **recipe, **arguments)
+    reference, gan = make_gan(num_classes, **recipe), make_gan(num_classes, **recipe, **arguments)
     length = {"steps_per_epoch": 4, "epochs": 2, "verbose": 0}
-    expected, history = (model.fit(make_dataset(3), **length).history for model in (reference, gan))
+    expected, history = (model.fit(make_dataset(num_classes), **length).history for model in (reference, gan))
     assert int(reference.step) == int(gan.step) == 8
     for key, values in expected.items():
         assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)

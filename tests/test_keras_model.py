@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from conftest import (
+    IMAGE_SHAPE,
     LATENT_DIM,
     STEPS,
     assert_same_state,
@@ -18,6 +19,7 @@ from conftest import (
     make_images,
     make_labels,
 )
+from gan import GAN
 
 LOGS = ["d_loss", "fake_logits", "g_loss", "loss", "real_logits"]
 
@@ -166,3 +168,76 @@ def test_labels_are_no_burden_to_an_unconditional_gan():
 def test_weights_of_samples_are_refused(weights):
     with pytest.raises(ValueError, match="no use for sample or class weights"):
         make_gan(3).fit(make_images(), make_labels(), verbose=0, **weights)
+
+
+def condition(x, labels):
+    return x if labels is None else keras.layers.Concatenate()([x, keras.layers.Embedding(3, 2)(labels)])
+
+
+def functional(num_classes):
+    latents, images = keras.Input((LATENT_DIM,)), keras.Input(IMAGE_SHAPE)
+    labels = None if num_classes is None else keras.Input((), dtype="int32")
+    drawn = keras.layers.Dense(64, "tanh")(condition(latents, labels))
+    logits = keras.layers.Dense(1)(condition(keras.layers.Flatten()(images), labels))
+    networks = (latents, keras.layers.Reshape(IMAGE_SHAPE)(drawn)), (images, logits)
+    return [keras.Model(x if labels is None else [x, labels], y) for x, y in networks]
+
+
+def sequential(num_classes):
+    layers = keras.layers
+    return [
+        keras.Sequential([keras.Input((LATENT_DIM,)), layers.Dense(64, "tanh"), layers.Reshape(IMAGE_SHAPE)]),
+        keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten(), layers.Dense(1)]),
+    ]
+
+
+@keras.saving.register_keras_serializable(package="test")
+class Subclassed(keras.Model):
+    """A network of either role that is no functional model: flat in, dense, and into shape."""
+
+    def __init__(self, units, output_shape, num_classes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.arguments = {"units": units, "output_shape": output_shape, "num_classes": num_classes}
+        self.flat, self.dense = keras.layers.Flatten(), keras.layers.Dense(units)
+        self.shape_layer = keras.layers.Reshape(output_shape)
+        self.embedding = None if num_classes is None else keras.layers.Embedding(num_classes, 2)
+
+    def call(self, inputs):
+        if self.embedding is not None:
+            inputs, labels = inputs
+            inputs = keras.ops.concatenate([self.flat(inputs), self.embedding(labels)], axis=-1)
+        return self.shape_layer(self.dense(self.flat(inputs)))
+
+    def build(self, input_shape):
+        size = int(np.prod(input_shape[1:] if self.embedding is None else input_shape[0][1:]))
+        if self.embedding is not None:
+            self.embedding.build((None,))
+        self.dense.build((None, size if self.embedding is None else size + 2))
+        self.built = True
+
+    def get_config(self):
+        return super().get_config() | self.arguments
+
+
+def subclassed(num_classes):
+    networks = [Subclassed(64, IMAGE_SHAPE, num_classes), Subclassed(1, (1,), num_classes)]
+    inputs = np.zeros((1, LATENT_DIM), "float32"), np.zeros((1, *IMAGE_SHAPE), "float32")
+    for network, x in zip(networks, inputs, strict=True):
+        network(x if num_classes is None else [x, np.zeros(1, "int32")])
+    return networks
+
+
+@pytest.mark.parametrize(
+    "make_networks, num_classes",
+    [(functional, None), (functional, 3), (sequential, None), (subclassed, None), (subclassed, 3)],
+)
+def test_networks_of_ones_own_train_save_load_and_export(make_networks, num_classes, tmp_path):
+    gan = GAN(*make_networks(num_classes), num_classes=num_classes)
+    gan.compile()
+    fit(gan)
+    gan.save(tmp_path / "gan.keras")
+    gan.export(tmp_path / "served", verbose=False)
+    copy = keras.models.load_model(tmp_path / "gan.keras")
+    for model in (gan, copy):
+        fit(model, epochs=2, start_step=STEPS)
+    assert_same_state(gan, copy)

@@ -1,7 +1,9 @@
 """Stock Keras tools in a real `fit`: each has its documented effect, on both players."""
 
 import csv
+import json
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan
 
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 RATES = ("learning_rate_generator", "learning_rate_discriminator")
 
 
@@ -53,8 +56,8 @@ def test_learning_rate_scheduler_of_the_epoch_alone(gan):
     assert rates(gan) == pytest.approx([1e-5, 1e-5])
 
 
-def test_rates_under_float16_change_and_are_logged_alike(mixed_float16):
-    gan = make_gan()
+def test_rates_under_float16_change_and_are_logged_alike(num_classes, mixed_float16):
+    gan = make_gan(num_classes)
     gan.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(8e-4))
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     plateau = keras.callbacks.ReduceLROnPlateau("d_loss", 0.1, patience=1, min_delta=1e9, mode="min")
@@ -65,10 +68,10 @@ def test_rates_under_float16_change_and_are_logged_alike(mixed_float16):
 
 
 @pytest.mark.parametrize("scheduled", [(0,), (1,), (0, 1)], ids=["generator", "discriminator", "both"])
-def test_schedules_are_followed_and_cannot_be_set(scheduled):
+def test_schedules_are_followed_and_cannot_be_set(num_classes, scheduled):
     halving = keras.optimizers.schedules.ExponentialDecay(1e-3, STEPS, 0.5)
     players = [keras.optimizers.Adam(halving if who in scheduled else 1e-3) for who in (0, 1)]
-    gan = make_gan(generator_optimizer=players[0], discriminator_optimizer=players[1])
+    gan = make_gan(num_classes, generator_optimizer=players[0], discriminator_optimizer=players[1])
     expected = [5e-4 if who in scheduled else 1e-3 for who in (0, 1)]
     fit(gan)
 
@@ -117,8 +120,8 @@ def test_tensorboard_logs_both_rates_and_the_speed(gan, tmp_path):
 
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_terminate_on_nan_sees_either_player(player, steps_per_execution):
-    gan = make_gan(steps_per_execution=steps_per_execution)
+def test_terminate_on_nan_sees_either_player(num_classes, player, steps_per_execution):
+    gan = make_gan(num_classes, steps_per_execution=steps_per_execution)
     poison(getattr(gan, player))
     history = fit(gan, epochs=3, callbacks=[keras.callbacks.TerminateOnNaN()])
     assert len(history.epoch) == 1
@@ -207,27 +210,34 @@ def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path)
             callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)],
         )
     resumed = make_gan(num_classes)
-    dataset = make_dataset(num_classes, start_step=2 * STEPS)
+    (line,) = [line for line in README.splitlines() if line.startswith("epochs_done = json.loads")]
+    names = {"json": json, "backup": tmp_path / "training_metadata.json"}
+    exec(line, names)
+    dataset = make_dataset(num_classes, start_step=names["epochs_done"] * STEPS)
     backup = keras.callbacks.BackupAndRestore(tmp_path)
     history = resumed.fit(dataset, steps_per_epoch=STEPS, epochs=3, verbose=0, callbacks=[backup])
     assert history.epoch == [2]
     assert_same_state(uninterrupted, resumed)
 
 
-def test_swap_ema_weights_swaps_both_players(gan, num_classes):
-    def fit_with_ema(gan, **kwargs):
-        adam = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5)
-        gan.compile(optimizer=adam)
-        return fit(gan, epochs=2, **kwargs)
+def test_swap_ema_weights_swaps_both_players(gan):
+    """At an epoch's end both networks hold the averages, and the averages' variables the weights."""
+    seen = []
 
-    plain = make_gan(num_classes)
-    fit_with_ema(plain, callbacks=[keras.callbacks.TerminateOnNaN()])
-    fit_with_ema(gan, callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
-    # Keras ends `fit` by putting the averages into both networks, with the callback or without it.
-    for one, other in zip(gan.trainable_variables, plain.trainable_variables, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-    for player in gan.optimizer.optimizers:
-        assert player._model_variables_moving_average
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for player in self.model.optimizer.optimizers:
+                pairs = (player._trainable_variables, player._model_variables_moving_average)
+                seen.append([[keras.ops.convert_to_numpy(v) for v in variables] for variables in pairs])
+
+    gan.compile(optimizer=keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5))
+    fit(gan, epochs=2, callbacks=[Look(), keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Look()])
+    generator_before, discriminator_before, generator_after, discriminator_after = seen[:4]  # first epoch
+    for before, after in ((generator_before, generator_after), (discriminator_before, discriminator_after)):
+        (weights, averages), (weights_now, averages_now) = before, after
+        assert any(not np.allclose(w, a, atol=1e-4) for w, a in zip(weights, averages, strict=True))
+        for old, new in zip(averages + weights, weights_now + averages_now, strict=True):
+            np.testing.assert_allclose(old, new, atol=1e-6)
 
 
 def test_swap_ema_weights_without_averages_says_so():
