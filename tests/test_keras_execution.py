@@ -57,7 +57,7 @@ def test_a_float16_model_is_saved_and_goes_on(num_classes, mixed_float16, tmp_pa
     assert_same_state(gan, copy)
 
 
-def test_mixed_bfloat16_trains_without_scaling(num_classes, tmp_path):
+def test_mixed_bfloat16_trains_without_scaling(num_classes):
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
         gan = make_gan(num_classes, dropout=0.0)
