@@ -8,6 +8,7 @@ python train.py --resume runs/first      # after a Ctrl-C, to the same bits
 import argparse
 import dataclasses
 import datetime
+import importlib
 import json
 import math
 import os
@@ -182,25 +183,10 @@ def run(options: argparse.Namespace) -> int:
         _refuse_existing(folder_path)
 
     _import_tensorflow_quietly()
-    from gan import data
     from gan.run import RunFolder
 
-    try:
-        stored = RunFolder(resumed).read_config() if resumed else {}
-        config = _resume_config(stored, options) if resumed else _new_config(options)
-        dataset = data.load(config.dataset)
-    except ValueError as error:
-        advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
-        raise UsageError(f"{error}{advice}") from error
-    if resumed and stored.get("data", {}).get("checksum") != dataset.checksum:
-        raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
-    config = _settle(config, dataset)
-    try:
-        gan = build(config, dataset)
-    except ValueError as error:
-        raise UsageError(f"{dataset.source}: {error}") from error
+    gan, config, dataset, report = _prepare(options, resumed)
     folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
-    report = describe(config, dataset) | ({"data": stored["data"]} if resumed else {})
     if options.dry_run:
         print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
         return 0
@@ -220,10 +206,35 @@ def run(options: argparse.Namespace) -> int:
         raise
 
 
+def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
+    """The compiled GAN, its settings, its data, and what config.json says of them."""
+    from gan import data
+    from gan.run import RunFolder
+
+    try:
+        stored = RunFolder(resumed).read_config() if resumed else {}
+    except ValueError as error:
+        raise UsageError(error) from error
+    config = _resume_config(stored, options) if resumed else _new_config(options)
+    try:
+        dataset = data.load(config.dataset)
+    except ValueError as error:
+        advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
+        raise UsageError(f"{error}{advice}") from error
+    if resumed and stored.get("data", {}).get("checksum") != dataset.checksum:
+        raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
+    config = _settle(config, dataset)
+    try:
+        gan = build(config, dataset)
+    except ValueError as error:
+        raise UsageError(f"{dataset.source}: {error}") from error
+    report = describe(config, dataset) | ({"data": stored["data"]} if resumed else {})
+    return gan, config, dataset, report
+
+
 def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     """Trains from the folder's newest checkpoint, where it has one; returns the exit code."""
     import callbacks
-    from gan.data import pipeline
 
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints, every_n_epochs=config.checkpoint_every_epochs, keep=CHECKPOINTS_KEPT
@@ -237,18 +248,8 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
         say(_explain_resume(config, epochs_done))
 
     started = time.monotonic()
-    images = dataset.train_images
-    labels = None if gan.num_classes is None else dataset.train_labels
-    start_step = epochs_done * config.steps_per_epoch
     gan.fit(
-        pipeline(
-            images,
-            labels,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            start_step=start_step,
-            num_classes=gan.num_classes,
-        ),
+        _feed(gan, config, dataset, start_step=epochs_done * config.steps_per_epoch),
         steps_per_epoch=config.steps_per_epoch,
         initial_epoch=epochs_done,
         epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,
@@ -314,6 +315,19 @@ def describe(config: Config, dataset) -> dict:
             "numpy": np.__version__,
         },
     }
+
+
+def _feed(gan, config: Config, dataset, start_step: int):
+    from gan.data import pipeline
+
+    return pipeline(
+        dataset.train_images,
+        None if gan.num_classes is None else dataset.train_labels,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        start_step=start_step,
+        num_classes=gan.num_classes,
+    )
 
 
 def _watchers(config: Config, dataset, folder, gan) -> list:
@@ -401,7 +415,7 @@ def _import_tensorflow_quietly() -> None:
     with tempfile.TemporaryFile() as hidden:
         os.dup2(hidden.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            importlib.import_module("tensorflow")
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"{error.name} is not installed for {sys.executable}: set up the environment as the README "
