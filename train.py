@@ -30,7 +30,11 @@ SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL instead of 
 STEPS_FOR_SMALL = 500
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
+VALIDATION_IMAGES = 5000  # half of MNIST's test set: less than a twentieth of the epoch
+VALIDATION_BATCH_SIZE = 250
+BEST_BY = "val_frechet_distance"
 SHOWN_WHILE_TRAINING = ("d_loss", "g_loss")  # a line of less than 80 characters; history.csv has all
+SHOWN_AFTER_AN_EPOCH = (BEST_BY, "val_classifier_score", "val_least_share")
 EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
 CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by --resume, to the same bits
 
@@ -51,6 +55,7 @@ class Config:
     ema_half_life: float = 10_000.0
     update: str = "alternating"
     unconditional: bool = False
+    validation: bool = True
     seed: int = 0
     checkpoint_every_epochs: int = 1
 
@@ -162,6 +167,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "and where the same --dataset is found may be changed",
     )
     folder.add_argument(
+        "--no-validation",
+        dest="validation",
+        action="store_false",
+        help="do not measure the samples' quality after each epoch",
+    )
+    folder.add_argument(
         "--checkpoint-every-epochs",
         type=_count,
         metavar="N",
@@ -236,8 +247,13 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     """Trains from the folder's newest checkpoint, where it has one; returns the exit code."""
     import callbacks
 
+    metrics = _quality_metrics(config, dataset, say, quiet)
+    compile_players(gan, config, metrics)
     checkpoint = callbacks.Checkpoint(
-        folder.checkpoints, every_n_epochs=config.checkpoint_every_epochs, keep=CHECKPOINTS_KEPT
+        folder.checkpoints,
+        every_n_epochs=config.checkpoint_every_epochs,
+        keep=CHECKPOINTS_KEPT,
+        monitor=BEST_BY if metrics else None,
     )
     is_resumed = folder.history.exists()
     epochs_done = _restore(checkpoint, gan)
@@ -253,8 +269,9 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
         steps_per_epoch=config.steps_per_epoch,
         initial_epoch=epochs_done,
         epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,
+        validation_data=_validation_data(gan, dataset) if metrics else None,
         callbacks=[*_watchers(config, dataset, folder, gan), checkpoint],
-        verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
+        verbose=_verbosity(quiet),
     )
     if not _is_finite(gan):
         is_any_saved = any(folder.checkpoints.glob("*.json"))
@@ -267,7 +284,7 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
 
 
 def build(config: Config, dataset):
-    """The compiled GAN that the settings describe."""
+    """The GAN that the settings describe, not compiled yet."""
     import keras
 
     from gan import GAN, build_discriminator, build_generator
@@ -275,21 +292,27 @@ def build(config: Config, dataset):
     keras.utils.set_random_seed(config.seed)
     num_classes = None if config.unconditional else dataset.num_classes
     shape = dataset.image_shape
-    gan = GAN(
+    return GAN(
         build_generator(shape, num_classes=num_classes),
         build_discriminator(shape, num_classes=num_classes),
         num_classes=num_classes,
         seed=config.seed,
         ema_half_life_images=config.ema_half_life or None,
     )
+
+
+def compile_players(gan, config: Config, metrics: list) -> None:
+    """Lets the players learn as the settings say."""
+    import keras
+
     gan.compile(
         keras.optimizers.Adam(config.generator_learning_rate, beta_1=0.5),
         keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5),
         loss=config.loss,
         penalty=None if config.penalty == "none" else config.penalty,
         update=config.update,
+        metrics=metrics,
     )
-    return gan
 
 
 def describe(config: Config, dataset) -> dict:
@@ -317,6 +340,32 @@ def describe(config: Config, dataset) -> dict:
     }
 
 
+def _quality_metrics(config: Config, dataset, say, quiet: bool) -> list:
+    """What measures the samples after each epoch: nothing, where there is nothing to measure by."""
+    from gan.features import classifier_for
+    from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
+
+    if not config.validation:
+        return []
+    classifier = classifier_for(dataset, verbose=_verbosity(quiet))
+    if classifier is None:
+        say("The data have no labels to train a classifier by, so the samples' quality is not measured.")
+        return []
+    return [FrechetDistance(classifier), ClassifierScore(classifier), ClassBalance(classifier)]
+
+
+def _validation_data(gan, dataset):
+    """Images spread over the test set, or over the training set where there is none, with labels."""
+    import tensorflow as tf
+
+    images, labels = dataset.test_images, dataset.test_labels
+    if images is None or (gan.num_classes is not None and labels is None):
+        images, labels = dataset.train_images, dataset.train_labels
+    every_n = -(-len(images) // VALIDATION_IMAGES)
+    arrays = images[::every_n] if gan.num_classes is None else (images[::every_n], labels[::every_n])
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(VALIDATION_BATCH_SIZE).prefetch(1)
+
+
 def _feed(gan, config: Config, dataset, start_step: int):
     from gan.data import pipeline
 
@@ -337,7 +386,7 @@ def _watchers(config: Config, dataset, folder, gan) -> list:
 
     real_images = _real_images_by_class(dataset, gan.num_classes)
     watchers = [
-        callbacks.ProgressBar(SHOWN_WHILE_TRAINING),
+        callbacks.ProgressBar(SHOWN_WHILE_TRAINING + SHOWN_AFTER_AN_EPOCH),
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
         callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=config.seed),
@@ -388,6 +437,10 @@ def _export(gan, folder) -> None:
             model.save(temporary)
 
 
+def _verbosity(quiet: bool) -> int:
+    return 0 if quiet else 1 if sys.stdout.isatty() else 2
+
+
 def _is_finite(gan) -> bool:
     return all(math.isfinite(value) for value in gan.history.history.get("loss", []))
 
@@ -398,11 +451,22 @@ def _summarize(folder, gan, seconds: float) -> list[str]:
     return [
         "",
         f"Trained to step {int(gan.step.numpy())} in {minutes} min {seconds} s.",
+        *_summarize_quality(gan),
         f"Samples:    {newest}",
         "            beside it epochs.gif, which shows all epochs, and real.png, real images",
         f"Models:     {folder.model}",
         "            beside it generator.keras, for Keras alone",
     ]
+
+
+def _summarize_quality(gan) -> list[str]:
+    """The last epoch's figures, where quality was measured and an epoch was run."""
+    history = gan.history.history
+    if not history.get(BEST_BY):
+        return []
+    names = {BEST_BY: "Fréchet distance", "val_classifier_score": "classifier score"}
+    figures = [f"{name} {history[key][-1]:.3g}" for key, name in names.items()]
+    return [f"Quality:    {', '.join(figures)}, least digit's share {history['val_least_share'][-1]:.1%}"]
 
 
 def _import_tensorflow_quietly() -> None:

@@ -6,7 +6,6 @@ order follows from (seed, step) alone, so that a run resumes at any step.
 
 import dataclasses
 import hashlib
-import os
 import zipfile
 import zlib
 from functools import cached_property
@@ -18,6 +17,7 @@ from PIL import Image
 
 from gan import images as image_tools
 from gan.download import download
+from gan.files import cache_folder
 from gan.idx import DataError, read_idx
 
 __all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline"]
@@ -283,7 +283,7 @@ def _enlarge(image: np.ndarray) -> np.ndarray:
 
 
 def _load_known(name: str) -> Dataset:
-    cache = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
+    cache = cache_folder() / "datasets"
     npz, folder = cache / f"{name}.npz", cache / name
     broken = ""
     if npz.is_file():

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["digest", "whole_file", "write_whole"]
+__all__ = ["cache_folder", "digest", "whole_file", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -41,6 +41,11 @@ def write_whole(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def cache_folder() -> Path:
+    """Where Keras keeps what it has downloaded: `$KERAS_HOME`, or `~/.keras`."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 
 
 def digest(path: Path) -> str:

@@ -447,6 +447,17 @@ class GAN(keras.Model):
         for index, state in enumerate(self._random_states()):
             state.assign(store[f"random_state_{index}"])
 
+    def save_assets(self, directory: str) -> None:
+        for metric in self._metrics_with_assets():
+            metric.save_assets(directory)
+
+    def load_assets(self, directory: str) -> None:
+        for metric in self._metrics_with_assets():
+            metric.load_assets(directory)
+
+    def _metrics_with_assets(self) -> list[keras.metrics.Metric]:
+        return [metric for metric in self.metrics if hasattr(metric, "save_assets")]
+
     def get_config(self) -> dict:
         return super().get_config() | {
             "generator": keras.saving.serialize_keras_object(self.generator),
