@@ -8,20 +8,26 @@ python train.py --resume runs/first      # after a Ctrl-C, to the same bits
 import argparse
 import dataclasses
 import datetime
-import importlib
 import json
 import math
-import os
-import shlex
-import shutil
-import signal
 import sys
-import tempfile
 import time
 import warnings
 from pathlib import Path
 
-# TensorFlow is imported after the command line has been read, so that a wrong flag is answered at once.
+from gan.command_line import (
+    Parser,
+    UsageError,
+    command,
+    import_tensorflow_quietly,
+    number_from_0,
+    positive_number,
+    run_program,
+    seed_number,
+    shorten,
+    whole_number,
+)
+
 LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
 PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
 UPDATES = ("alternating", "simultaneous")
@@ -60,35 +66,10 @@ class Config:
     checkpoint_every_epochs: int = 1
 
 
-class UsageError(Exception):
-    """What the person at the command line can mend, in one line."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, answered like Ctrl-C."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Answers a wrong flag in one line."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, _raise_terminated)
-    try:
-        return run(options)
-    except UsageError as error:
-        print(f"train.py: error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read the output, `head` perhaps, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt as interrupt:
-        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+    return run_program("train.py", lambda: run(options))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -111,17 +92,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     length = parser.add_argument_group("how long")
     either = length.add_mutually_exclusive_group()
     either.add_argument(
-        "--epochs", type=_count, metavar="N", help=f"stop after N epochs {_default('epochs')}"
+        "--epochs", type=whole_number, metavar="N", help=f"stop after N epochs {_default('epochs')}"
     )
     either.add_argument(
         "--minutes",
-        type=_positive,
+        type=positive_number,
         metavar="M",
         help="stop at the first epoch's end after M minutes",
     )
     length.add_argument(
         "--steps-per-epoch",
-        type=_count,
+        type=whole_number,
         metavar="N",
         help=f"steps in an epoch (default: one pass over the data; {STEPS_FOR_SMALL} for a set of less "
         f"than {SMALL_DATASET:,} images)",
@@ -129,18 +110,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
-        "--batch-size", type=_count, metavar="N", help=f"images in a batch {_default('batch_size')}"
+        "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_default('batch_size')}"
     )
     recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_default('loss')}")
     recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_default('penalty')}")
     for player in ("generator", "discriminator"):
         default = _default(f"{player}_learning_rate")
         recipe.add_argument(
-            f"--{player}-learning-rate", type=_positive, metavar="RATE", help=f"its Adam's rate {default}"
+            f"--{player}-learning-rate",
+            type=positive_number,
+            metavar="RATE",
+            help=f"its Adam's rate {default}",
         )
     recipe.add_argument(
         "--ema-half-life",
-        type=_not_negative,
+        type=number_from_0,
         metavar="IMAGES",
         help="half-life of the generator's moving average, which draws the samples, in images seen; "
         f"0 for no average {_default('ema_half_life')}",
@@ -152,7 +136,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         f"{_default('update')}",
     )
     recipe.add_argument(
-        "--seed", type=_seed, metavar="N", help=f"what all chance follows from {_default('seed')}"
+        "--seed", type=seed_number, metavar="N", help=f"what all chance follows from {_default('seed')}"
     )
 
     folder = parser.add_argument_group("run folder")
@@ -174,7 +158,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     folder.add_argument(
         "--checkpoint-every-epochs",
-        type=_count,
+        type=whole_number,
         metavar="N",
         help=f"how often to save a state to resume from {_default('checkpoint_every_epochs')}",
     )
@@ -193,7 +177,7 @@ def run(options: argparse.Namespace) -> int:
     if folder_path and not resumed:
         _refuse_existing(folder_path)
 
-    _import_tensorflow_quietly()
+    import_tensorflow_quietly()
     from gan.run import RunFolder
 
     gan, config, dataset, report = _prepare(options, resumed)
@@ -213,7 +197,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         return train(gan, config, dataset, folder, say, quiet=options.quiet)
     except KeyboardInterrupt:
-        say(f"\nStopped. Continue it:  {_command('python', _shorten(__file__), '--resume', folder.path)}")
+        say(f"\nStopped. Continue it:  {command('python', shorten(__file__), '--resume', folder.path)}")
         raise
 
 
@@ -258,7 +242,7 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     is_resumed = folder.history.exists()
     epochs_done = _restore(checkpoint, gan)
     folder.trim_history(epochs_done)
-    tensorboard = _command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
+    tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
     say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
     if is_resumed:
         say(_explain_resume(config, epochs_done))
@@ -287,7 +271,8 @@ def build(config: Config, dataset):
     """The GAN that the settings describe, not compiled yet."""
     import keras
 
-    from gan import GAN, build_discriminator, build_generator
+    from gan.model import GAN
+    from gan.networks import build_discriminator, build_generator
 
     keras.utils.set_random_seed(config.seed)
     num_classes = None if config.unconditional else dataset.num_classes
@@ -469,50 +454,11 @@ def _summarize_quality(gan) -> list[str]:
     return [f"Quality:    {', '.join(figures)}, least digit's share {history['val_least_share'][-1]:.1%}"]
 
 
-def _import_tensorflow_quietly() -> None:
-    """Imports TensorFlow without the lines that it writes at every start, whatever the log level says.
-
-    They come from its C++ side, past `sys.stderr`. When the import fails they are shown after all.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            importlib.import_module("tensorflow")
-        except ModuleNotFoundError as error:
-            raise UsageError(
-                f"{error.name} is not installed for {sys.executable}: set up the environment as the README "
-                "says, and use its Python (.venv/bin/python)"
-            ) from error
-        except ImportError:
-            hidden.seek(0)
-            os.write(kept, hidden.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 def _device() -> str:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     return f"{len(gpus)} GPU" if gpus else "CPU"
-
-
-def _command(program: str, *arguments: str | Path) -> str:
-    """What to type to call a program of this Python's environment, activated or not."""
-    beside_python = Path(sys.executable).with_name(program)
-    if beside_python.exists() and shutil.which(program) != str(beside_python):
-        program = _shorten(beside_python)
-    return shlex.join([program, *map(str, arguments)])
-
-
-def _shorten(path: str | Path) -> str:
-    """A path below the working directory as seen from there, any other as it is."""
-    path = Path(path).absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _new_config(options: argparse.Namespace) -> Config:
@@ -582,37 +528,6 @@ def _default_name(dataset_name: str) -> str:
 def _default(setting: str) -> str:
     value = getattr(Config, setting)
     return f"(default: {value:g})" if isinstance(value, float) else f"(default: {value})"
-
-
-def _raise_terminated(signal_number, frame):
-    raise Terminated
-
-
-def _number(text: str, kind: type, accepted: str, is_right) -> int | float:
-    try:
-        number = kind(text)
-    except ValueError:
-        number = None
-    if number is None or not is_right(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {accepted}")
-    return number
-
-
-def _count(text: str) -> int:
-    return _number(text, int, "a whole number from 1", lambda number: number >= 1)
-
-
-def _seed(text: str) -> int:
-    largest = 2**32 - 1  # of NumPy's global seed, which Keras sets too
-    return _number(text, int, f"a whole number from 0 to {largest}", lambda number: 0 <= number <= largest)
-
-
-def _positive(text: str) -> float:
-    return _number(text, float, "a positive number", lambda number: 0 < number < math.inf)
-
-
-def _not_negative(text: str) -> float:
-    return _number(text, float, "a number from 0", lambda number: 0 <= number < math.inf)
 
 
 def _name(text: str) -> str:

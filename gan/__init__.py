@@ -1,7 +1,15 @@
 """A GAN that is an ordinary Keras model."""
 
-from gan import metrics  # registers them, so that a model saved with them loads
-from gan.model import GAN
-from gan.networks import build_discriminator, build_generator
+import sys
+from pathlib import Path
 
-__all__ = ["GAN", "build_discriminator", "build_generator", "metrics"]
+# `import gan` is all that loading a saved model needs: it registers what such a model is made of. Only
+# this project's own two programs read their command line before they load TensorFlow, for seconds.
+# (While Python looks for the module of `python -m gan`, the first argument is "-m".)
+_program = Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve()
+if sys.argv[0] != "-m" and _program != Path(__file__).resolve().parents[1] / "train.py":
+    from gan import metrics
+    from gan.model import GAN
+    from gan.networks import build_discriminator, build_generator
+
+    __all__ = ["GAN", "build_discriminator", "build_generator", "metrics"]

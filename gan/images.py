@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image
 
-__all__ = ["check_range", "encode_png", "make_grid", "to_float", "to_uint8"]
+__all__ = ["check_range", "encode_png", "make_grid", "split_grid", "to_float", "to_uint8"]
 
 
 def to_float(pixels):
@@ -71,6 +71,26 @@ def make_grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     cells = cells.reshape(rows, columns, height + gap, width + gap, channels)
     grid = cells.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
     return grid[: grid.shape[0] - gap, : grid.shape[1] - gap]
+
+
+def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.ndarray:
+    """The images that `make_grid` laid out, uint8 (rows, columns, height, width, channels).
+
+    Args:
+        grid: uint8 (grid height, grid width, channels).
+        height: of an image.
+        width: of an image.
+        gap: black pixels between neighbours.
+
+    Raises:
+        ValueError: when a grid of such images has another size.
+    """
+    rows, columns = (grid.shape[0] + gap) // (height + gap), (grid.shape[1] + gap) // (width + gap)
+    cells = np.pad(grid, ((0, gap), (0, gap), (0, 0)))
+    if cells.shape[:2] != (rows * (height + gap), columns * (width + gap)):
+        raise ValueError(f"A grid of {height}x{width} images has another size. Received: {grid.shape}")
+    cells = cells.reshape(rows, height + gap, columns, width + gap, -1).swapaxes(1, 2)
+    return cells[:, :, :height, :width]
 
 
 def encode_png(image: np.ndarray) -> bytes:

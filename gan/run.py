@@ -53,6 +53,11 @@ class RunFolder:
         """The generator alone, its average where there is one."""
         return self.path / "generator.keras"
 
+    @property
+    def evaluation(self) -> Path:
+        """What `python -m gan evaluate` found: report.json and nearest.png."""
+        return self.path / "evaluation"
+
     def write_config(self, config: dict) -> None:
         """Writes the settings, and makes the folder where it is missing."""
         write_whole(self.config, json.dumps(config, indent=2).encode() + b"\n")

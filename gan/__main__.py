@@ -1,0 +1,284 @@
+"""What can be done with a finished run: `python -m gan generate | evaluate | compare`.
+
+python -m gan generate runs/first --digit 4
+python -m gan evaluate runs/first
+python -m gan compare runs/first runs/second
+"""
+
+import argparse
+import contextlib
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from gan.command_line import (
+    Parser,
+    UsageError,
+    import_tensorflow_quietly,
+    run_program,
+    seed_number,
+    shorten,
+    whole_number,
+)
+
+COLUMNS = 10
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    options = parse(arguments)
+    return run_program("python -m gan", lambda: run(options))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command and its flags."""
+    parser = Parser(
+        prog="python -m gan",
+        description="Draw from trained runs, measure them, compare them.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    generate = commands.add_parser("generate", help="draw images", allow_abbrev=False)
+    _add_run(generate)
+    generate.add_argument(
+        "--count", type=whole_number, default=100, metavar="N", help="how many images (default: 100)"
+    )
+    generate.add_argument(
+        "--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)"
+    )
+    generate.add_argument(
+        "--seed", type=seed_number, metavar="N", help="draw the same images each time (default: fresh ones)"
+    )
+    generate.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); any other "
+        "name for a folder of single PNG files (default: RUN/generated.png)",
+    )
+    generate.set_defaults(run=_generate)
+
+    evaluate = commands.add_parser(
+        "evaluate", help="measure a run's samples against real images", allow_abbrev=False
+    )
+    _add_run(evaluate)
+    _add_dataset(evaluate)
+    evaluate.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out the classifier trained on 60,000 samples, which takes minutes",
+    )
+    evaluate.add_argument(
+        "--seed", type=seed_number, default=0, metavar="N", help="what the samples follow from (default: 0)"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print JSON in place of the tables")
+    evaluate.set_defaults(run=_evaluate)
+
+    compare = commands.add_parser(
+        "compare", help="runs side by side; or the epochs of one", allow_abbrev=False
+    )
+    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    compare.add_argument(
+        "--seed", type=seed_number, default=0, metavar="N", help="what the samples follow from (default: 0)"
+    )
+    compare.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.png",
+        help="where the picture goes (default: RUN/comparison.png of one run, comparison.png of several)",
+    )
+    compare.set_defaults(run=_compare)
+
+    classifier = commands.add_parser(
+        "classifier", help="train the classifier that judges a dataset anew", allow_abbrev=False
+    )
+    classifier.add_argument("dataset", metavar="NAME|PATH", help="as train.py's --dataset")
+    classifier.add_argument(
+        "--output", type=Path, required=True, metavar="FILE.weights.h5", help="where its weights go"
+    )
+    classifier.set_defaults(run=_train_classifier)
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command that the options name."""
+    import_tensorflow_quietly()
+    try:
+        options.run(options)
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+    return 0
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a finished run")
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dataset", metavar="NAME|PATH", help="where the run's data are now (default: where they were)"
+    )
+
+
+def _generate(options: argparse.Namespace) -> None:
+    from gan.files import write_whole
+    from gan.images import encode_png, make_grid
+
+    gan = _load_gan(options.folder)
+    output = options.output or options.folder / "generated.png"
+    if output.suffix not in (".png", ".npy") and output.exists():
+        raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    images = gan.generate(options.count, _labels(gan, options), seed=seed)
+    if output.suffix == ".npy":
+        write_whole(output, _encode_npy(images))
+    elif output.suffix == ".png":
+        write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)))))
+    else:
+        for number, image in enumerate(images):
+            write_whole(output / f"{number:05d}.png", encode_png(image))
+    print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
+
+
+def _labels(gan, options: argparse.Namespace):
+    import numpy as np
+
+    if options.digit is None:
+        return None
+    if gan.num_classes is None:
+        raise UsageError(f"{options.folder} was trained without labels: it cannot be asked for a digit")
+    if not 0 <= options.digit < gan.num_classes:
+        raise UsageError(
+            f"--digit {options.digit}: {options.folder} has the classes 0 to {gan.num_classes - 1}"
+        )
+    return np.full(options.count, options.digit, np.int32)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from gan.features import classifier_for
+    from gan.files import write_whole
+    from gan.images import encode_png
+    from gan.report import draw_nearest, evaluate, format_report, real_accuracy
+    from gan.run import RunFolder
+
+    folder = RunFolder(options.folder)
+    gan = _load_gan(options.folder)
+    dataset = _load_dataset(folder, options.dataset)
+    with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bars: what is asked for goes alone
+        classifier = classifier_for(dataset)
+        if classifier is None:
+            raise UsageError(
+                f"{dataset.source} has no labels to train a classifier by, so nothing to judge by"
+            )
+        accuracy = None if options.quick else lambda: real_accuracy(dataset)
+        try:
+            report = evaluate(gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy)
+        except ValueError as error:
+            raise UsageError(error) from error
+    report = {"run": str(options.folder)} | report
+    nearest = folder.evaluation / "nearest.png"
+    write_whole(nearest, encode_png(draw_nearest(gan, dataset, options.seed)))
+    write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print(format_report(report), "", sep="\n")
+        print(f"Samples, and beside each the training images nearest to it: {shorten(nearest)}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from gan import compare
+    from gan.files import write_whole
+    from gan.images import encode_png
+    from gan.run import RunFolder
+
+    folders = [RunFolder(path) for path in options.runs]
+    is_one = len(folders) == 1
+    output = options.output or (folders[0].path / "comparison.png" if is_one else Path("comparison.png"))
+    if output.suffix != ".png":
+        raise UsageError(f"--output must end in .png. Received: {output}")
+    try:
+        if is_one:
+            table, picture = compare.format_epochs(folders[0]), compare.draw_epochs(folders[0])
+        else:
+            table = compare.format_runs(folders)
+            picture = compare.draw_runs([_load_gan(path) for path in options.runs], options.seed)
+    except ValueError as error:
+        raise UsageError(error) from error
+    write_whole(output, encode_png(picture))
+    print(table, "", f"Picture: {shorten(output)}", sep="\n")
+
+
+def _train_classifier(options: argparse.Namespace) -> None:
+    from gan.data import load
+    from gan.features import extract, save_classifier, train_classifier
+    from gan.files import digest
+
+    try:
+        dataset = load(options.dataset)
+    except ValueError as error:
+        raise UsageError(error) from error
+    if dataset.train_labels is None:
+        raise UsageError(f"{dataset.source} has no labels to train a classifier by")
+    if not options.output.name.endswith(".weights.h5"):
+        raise UsageError(f"--output must end in .weights.h5. Received: {options.output}")
+    classifier = train_classifier(dataset.train_images, dataset.train_labels)
+    save_classifier(classifier, options.output)
+    print(f"Data:    SHA-256 {dataset.checksum}")
+    print(f"Weights: {shorten(options.output)}, SHA-256 {digest(options.output)}")
+    if dataset.test_labels is not None:
+        _, logits = extract(classifier, dataset.test_images)
+        print(f"Right on {(logits.argmax(1) == dataset.test_labels).mean():.2%} of the test images")
+
+
+def _load_gan(path: Path):
+    """The GAN of a finished run."""
+    import keras
+
+    from gan.model import GAN
+    from gan.run import RunFolder
+
+    folder = RunFolder(path)
+    try:
+        folder.read_config()
+    except ValueError as error:
+        raise UsageError(error) from error
+    if not folder.model.is_file():
+        raise UsageError(f"{path} is not finished: python train.py --resume {path}")
+    try:
+        gan = keras.saving.load_model(folder.model, compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder.model} cannot be loaded: {' '.join(str(error).split())}") from error
+    if not isinstance(gan, GAN):
+        raise UsageError(f"{folder.model} is not a GAN of this project")
+    return gan
+
+
+def _load_dataset(folder, source: str | None):
+    """The data that a run was trained on."""
+    from gan.data import load
+
+    config = folder.read_config()
+    try:
+        dataset = load(source or config["settings"]["dataset"])
+    except ValueError as error:
+        raise UsageError(f"{error}; where the run's data have moved, name them by --dataset PATH") from error
+    if dataset.checksum != config["data"]["checksum"]:
+        raise UsageError(f"{dataset.source}: not the data of {folder.path}: their checksum differs")
+    return dataset
+
+
+def _encode_npy(images) -> bytes:
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, images)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""What the project's two programs share: one line for what is wrong, and a quiet, late start of TensorFlow.
+
+TensorFlow is loaded after the command line has been read, so that a wrong flag is answered at once.
+"""
+
+import argparse
+import importlib
+import math
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = [
+    "Parser",
+    "UsageError",
+    "command",
+    "import_tensorflow_quietly",
+    "number_from_0",
+    "positive_number",
+    "run_program",
+    "seed_number",
+    "shorten",
+    "whole_number",
+]
+
+
+class UsageError(Exception):
+    """What the person at the command line can mend, in one line."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, answered like Ctrl-C."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong flag in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def run_program(name: str, run: Callable[[], int]) -> int:
+    """Runs a program's body; returns the exit code, 2 with one line for what its user can mend."""
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        return run()
+    except UsageError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read the output, `head` perhaps, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt as interrupt:
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+
+
+def import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without the lines that it writes at every start, whatever the log level says.
+
+    They come from its C++ side, past `sys.stderr`. When the import fails they are shown after all.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"{error.name} is not installed for {sys.executable}: set up the environment as the README "
+                "says, and use its Python (.venv/bin/python)"
+            ) from error
+        except ImportError:
+            hidden.seek(0)
+            os.write(kept, hidden.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def command(program: str, *arguments: str | Path) -> str:
+    """What to type to call a program of this Python's environment, activated or not."""
+    beside_python = Path(sys.executable).with_name(program)
+    if beside_python.exists() and shutil.which(program) != str(beside_python):
+        program = shorten(beside_python)
+    return shlex.join([program, *map(str, arguments)])
+
+
+def shorten(path: str | Path) -> str:
+    """A path below the working directory as seen from there, any other as it is."""
+    path = Path(path).absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def whole_number(text: str) -> int:
+    """A flag's whole number from 1."""
+    return _number(text, int, "a whole number from 1", lambda number: number >= 1)
+
+
+def seed_number(text: str) -> int:
+    """A flag's seed."""
+    largest = 2**32 - 1  # of NumPy's global seed, which Keras sets too
+    return _number(text, int, f"a whole number from 0 to {largest}", lambda number: 0 <= number <= largest)
+
+
+def positive_number(text: str) -> float:
+    """A flag's finite number above 0."""
+    return _number(text, float, "a positive number", lambda number: 0 < number < math.inf)
+
+
+def number_from_0(text: str) -> float:
+    """A flag's finite number from 0."""
+    return _number(text, float, "a number from 0", lambda number: 0 <= number < math.inf)
+
+
+def _number(text: str, kind: type, accepted: str, is_right) -> int | float:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or not is_right(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {accepted}")
+    return number
+
+
+def _raise_terminated(signal_number, frame):
+    raise Terminated
