@@ -157,6 +157,8 @@ def _labels(gan, options: argparse.Namespace):
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    import keras
+
     from gan.features import classifier_for
     from gan.files import write_whole
     from gan.images import encode_png
@@ -172,6 +174,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             raise UsageError(
                 f"{dataset.source} has no labels to train a classifier by, so nothing to judge by"
             )
+        keras.utils.set_random_seed(options.seed)  # what the classifiers trained below begin with
         accuracy = None if options.quick else lambda: real_accuracy(dataset)
         try:
             report = evaluate(gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy)

@@ -8,9 +8,9 @@ ones. What is missing or wrong in the generated images, it cannot learn. Referen
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
+from gan.data import pipeline
 from gan.images import to_float
 
 __all__ = ["TRAINING_IMAGES", "classification_accuracy"]
@@ -47,18 +47,16 @@ def classification_accuracy(
     network = _build(images.shape[1:], int(max(labels.max(), test_labels.max())) + 1)
     best = _KeepBest()
     network.fit(
-        _batches(images[:-held_out], labels[:-held_out]).repeat(),
+        pipeline(images[:-held_out], labels[:-held_out], batch_size=BATCH_SIZE, seed=0),
         steps_per_epoch=steps,
         epochs=epochs,
-        validation_data=_batches(images[-held_out:], labels[-held_out:], shuffle=False),
+        validation_data=(_to_floats(images[-held_out:]), labels[-held_out:]),
         callbacks=[best],
         shuffle=False,
         verbose=verbose,
     )
     network.set_weights(best.weights)
-    return network.evaluate(_batches(test_images, test_labels, shuffle=False), verbose=0, return_dict=True)[
-        "accuracy"
-    ]
+    return network.evaluate(_to_floats(test_images), test_labels, verbose=0, return_dict=True)["accuracy"]
 
 
 def _build(image_shape: tuple, num_classes: int) -> keras.Model:
@@ -84,11 +82,8 @@ def _build(image_shape: tuple, num_classes: int) -> keras.Model:
     return network
 
 
-def _batches(images: np.ndarray, labels: np.ndarray, shuffle: bool = True) -> tf.data.Dataset:
-    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
-    if shuffle:
-        dataset = dataset.shuffle(len(images), seed=0)
-    return dataset.batch(BATCH_SIZE).map(lambda x, y: (to_float(tf.cast(x, tf.float32)), y)).prefetch(2)
+def _to_floats(images: np.ndarray) -> np.ndarray:
+    return to_float(images.astype(np.float32))
 
 
 class _KeepBest(keras.callbacks.Callback):

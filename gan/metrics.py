@@ -87,11 +87,10 @@ class FrechetDistance(QualityMetric):
 
     ```python
     gan.compile(metrics=[FrechetDistance("mnist"), ClassifierScore("mnist"), ClassBalance("mnist")])
-    gan.fit(dataset, steps_per_epoch=900, epochs=10, validation_data=test_dataset)
+    stop = keras.callbacks.EarlyStopping("val_frechet_distance", mode="min", patience=3)
+    gan.fit(dataset, steps_per_epoch=900, epochs=20, validation_data=test_dataset, callbacks=[stop])
     ```
     """
-
-    _direction = "down"
 
     def __init__(self, network="mnist", name: str = "frechet_distance", dtype=None):
         super().__init__(network, name, dtype)
@@ -134,8 +133,6 @@ class ClassifierScore(QualityMetric):
         name: its name in the logs.
     """
 
-    _direction = "up"
-
     def __init__(self, network="mnist", name: str = "classifier_score", dtype=None):
         super().__init__(network, name, dtype)
         length = _output_length(self._callable, self._callable)
@@ -167,8 +164,6 @@ class ClassBalance(QualityMetric):
         network: "mnist" or "digits"; or a model of images to logits (batch, classes).
         name: the name of the least in the logs.
     """
-
-    _direction = "up"
 
     def __init__(self, network="mnist", name: str = "least_share", dtype=None):
         super().__init__(network, name, dtype)
