@@ -1,0 +1,52 @@
+"""A GAN whose generator knows nothing but its training images: latents choose one, noise is added."""
+
+import keras
+import numpy as np
+
+from gan import GAN
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Memory(keras.layers.Layer):
+    """Maps latents to the remembered images, or to those of the labels."""
+
+    def __init__(self, images, noise, labels=None, num_classes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.images = keras.ops.convert_to_tensor(images.astype("float32") / 127.5 - 1)
+        self.noise = noise
+        self.of_class = None
+        if labels is not None:
+            rows = [np.flatnonzero(labels == label) for label in range(num_classes)]
+            self.of_class = np.stack([np.resize(row, max(map(len, rows))) for row in rows])
+
+    def call(self, latents, labels=None):
+        choice = keras.ops.cast(keras.ops.floor(keras.ops.abs(latents[:, 0]) * 1e5), "int32")
+        if self.of_class is None:
+            rows = choice % len(self.images)
+        else:
+            table = keras.ops.convert_to_tensor(self.of_class)
+            rows = keras.ops.take(
+                keras.ops.reshape(table, [-1]), labels * table.shape[1] + choice % table.shape[1]
+            )
+        images = keras.ops.take(self.images, rows, axis=0)
+        texture = keras.ops.reshape(keras.ops.tile(latents, [1, 200]), [-1, 200 * latents.shape[1]])
+        pixels = int(np.prod(self.images.shape[1:]))
+        noise = keras.ops.reshape(texture[:, :pixels], [-1, *self.images.shape[1:]])
+        return keras.ops.clip(images + self.noise * noise, -1.0, 1.0)
+
+
+def make_memorizer(images, noise=0.0, labels=None, num_classes=None):
+    """A GAN that draws the images given, which `generate` takes for samples."""
+    latents = keras.Input((8,))
+    shape = images.shape[1:]
+    inputs, judged = latents, keras.Input(shape)
+    memory = Memory(images, noise, labels, num_classes)
+    if num_classes is None:
+        drawn, given = memory(latents), judged
+    else:
+        asked = keras.Input((), dtype="int32")
+        inputs, drawn = [latents, asked], memory(latents, asked)
+        given = [judged, keras.Input((), dtype="int32")]
+    verdict = keras.layers.Dense(1)(keras.layers.Flatten()(judged))
+    discriminator = keras.Model(given, verdict)
+    return GAN(keras.Model(inputs, drawn), discriminator, num_classes=num_classes, ema_half_life_images=None)
