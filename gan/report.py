@@ -115,9 +115,8 @@ def format_report(report: dict) -> str:
     count = report["samples"]
     accuracy = report["classifier"]["test_accuracy"]
     lines = [
-        f"{count:,} samples, in the features of {report['classifier']['name']}, which is right on "
-        f"{accuracy:.2%} of the test images.",
-        "Beside each figure the same one of real training images: the floor.",
+        f"{count:,} samples, in the features of {report['classifier']['name']}, which is right on",
+        f"{accuracy:.2%} of the test images. Beside each figure that of real training images.",
         "",
         f"{'':28}{'test images':>22}   {'training images':>22}",
         f"{'':28}{'samples':>11}{'real':>11}   {'samples':>11}{'real':>11}",

@@ -25,9 +25,9 @@ class Memory(keras.layers.Layer):
             rows = choice % len(self.images)
         else:
             table = keras.ops.convert_to_tensor(self.of_class)
-            rows = keras.ops.take(
-                keras.ops.reshape(table, [-1]), labels * table.shape[1] + choice % table.shape[1]
-            )
+            labels = keras.ops.cast(labels, "int32")
+            place = labels * table.shape[1] + choice % table.shape[1]
+            rows = keras.ops.take(keras.ops.reshape(table, [-1]), place)
         images = keras.ops.take(self.images, rows, axis=0)
         texture = keras.ops.reshape(keras.ops.tile(latents, [1, 200]), [-1, 200 * latents.shape[1]])
         pixels = int(np.prod(self.images.shape[1:]))

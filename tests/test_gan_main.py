@@ -84,7 +84,7 @@ def test_evaluate_prints_tables_and_keeps_json_and_picture(runs, capsys):
 def test_compare_runs(runs, capsys, somewhere):
     assert run("compare", runs / "one", runs / "two", runs / "bare") == 0
     output = capsys.readouterr().out
-    assert "seed=1, unconditional=False" in output
+    assert "unconditional=False, seed=1" in output
     assert output.count("2 seeds, mean ± spread") == 1
     assert size_of(somewhere / "comparison.png") == (2 * (3 * 30 - 2), 14 + 2 * (20 * 30 - 2))
 

@@ -246,7 +246,7 @@ def quality_of(network):
 
 def test_validation_logs_them_and_stock_callbacks_use_them(tmp_path):
     gan = make_gan(3, metrics=quality_of(make_network()))
-    stop = keras.callbacks.EarlyStopping("val_classifier_score", mode="max", start_from_epoch=9)
+    stop = keras.callbacks.EarlyStopping("val_classifier_score", mode="max", patience=9)
     best = keras.callbacks.ModelCheckpoint(
         tmp_path / "best.keras", "val_frechet_distance", mode="min", save_best_only=True
     )

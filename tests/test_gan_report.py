@@ -28,7 +28,7 @@ def test_a_memorizing_generator_is_caught_where_all_else_is_well(memorizer):
     _, report = memorizer
     alone = report["samples_alone"]
     assert alone["near_copies"]["samples"] > 0.95
-    assert alone["near_copies"]["real"] < 0.05
+    assert alone["near_copies"]["real"] < 0.2
     assert alone["as_asked"]["samples"] > 0.97
     distance = report["against_test"]["frechet_distance"]
     assert distance["samples"] < 2 * distance["real"]

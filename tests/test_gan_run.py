@@ -31,7 +31,7 @@ def test_another_folder_is_no_run(tmp_path):
 def test_everything_is_in_the_folder():
     folder = RunFolder(Path("runs/one"))
     names = [name for name, value in vars(RunFolder).items() if isinstance(value, property)]
-    assert len(names) == 7
+    assert len(names) == 8
     assert all(getattr(folder, name).parent == folder.path for name in names)
 
 

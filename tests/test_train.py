@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import train
-from gan import losses, penalties
+from gan import command_line, losses, penalties
 from gan.data import Dataset
 from gan.model import UPDATES
 from gan.run import RunFolder
@@ -251,7 +251,7 @@ def test_losses_that_explode_end_with_1(somewhere, capsys):
 
 
 def test_without_tensorflow_one_line_says_what_to_do():
-    process = start("--dry-run", program=("-I", "-S", "train.py"))  # without the site-packages
+    process = start("--dry-run", program=("-S", "train.py"))  # without the site-packages
     output, error = process.communicate(timeout=60)
     assert (process.returncode, output) == (2, "")
     assert error.startswith("train.py: error: tensorflow is not installed")
@@ -294,11 +294,11 @@ def test_what_to_type_can_be_typed(somewhere, monkeypatch):
     (scripts / "tensorboard").touch(mode=0o755)
     monkeypatch.setattr(sys, "executable", str(scripts / "python"))
     monkeypatch.setenv("PATH", "")
-    assert train._command("tensorboard", "a b") == "'an environment/bin/tensorboard' 'a b'"
+    assert command_line.command("tensorboard", "a b") == "'an environment/bin/tensorboard' 'a b'"
     monkeypatch.setenv("PATH", str(scripts))
-    assert train._command("tensorboard", "--logdir", "a") == "tensorboard --logdir a"
-    assert train._command("python", "a") == "python a"  # there is none beside this one
-    assert train._shorten("/elsewhere/train.py") == "/elsewhere/train.py"
+    assert command_line.command("tensorboard", "--logdir", "a") == "tensorboard --logdir a"
+    assert command_line.command("python", "a") == "python a"  # there is none beside this one
+    assert command_line.shorten("/elsewhere/train.py") == "/elsewhere/train.py"
 
 
 KILLER = """
