@@ -16,6 +16,7 @@ tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfigur
 
 from conftest import IMAGE_SHAPE, fit, make_gan, make_images, make_labels
 from gan import GAN
+from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
 
 
 def make_networks():
@@ -44,6 +45,20 @@ def check_that_replicas_share_the_batch_as_one_device_has_it(two_devices):
         two = train(two_devices, **recipe)
         for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def check_that_replicas_measure_what_one_device_measures(two_devices):
+    network = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten(), layers.Dense(4)])
+    figures = []
+    for strategy in (tf.distribute.get_strategy(), two_devices):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            gan = GAN(*make_networks(), num_classes=3)
+            gan.compile(metrics=[FrechetDistance(network), ClassifierScore(network), ClassBalance(network)])
+        figures.append(gan.evaluate(make_images(), make_labels(), batch_size=10, verbose=0, return_dict=True))
+    assert figures[0]["frechet_distance"] > 0
+    for name, figure in figures[0].items():
+        np.testing.assert_allclose(figures[1][name], figure, rtol=1e-4, err_msg=name)
 
 
 def check_that_replicas_draw_different_latents(two_devices):
@@ -100,6 +115,7 @@ def check_that_uneven_shares_are_refused(two_devices):
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 check_that_replicas_share_the_batch_as_one_device_has_it(mirrored)
+check_that_replicas_measure_what_one_device_measures(mirrored)
 check_that_replicas_draw_different_latents(mirrored)
 check_that_several_discriminator_steps_are_refused(mirrored)
 check_that_uneven_shares_are_refused(mirrored)
