@@ -8,6 +8,7 @@ python -m gan compare runs/first runs/second
 import argparse
 import contextlib
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -108,8 +109,16 @@ def run(options: argparse.Namespace) -> int:
     try:
         options.run(options)
     except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+        raise UsageError(_explain(error)) from error
     return 0
+
+
+def _explain(error: OSError) -> str:
+    """What is wrong with which file; one that was to be written whole is called by its final name."""
+    if error.filename is None:
+        return str(error)
+    path = Path(error.filename)
+    return f"{path.with_name(path.name.removeprefix(f'.{os.getpid()}-'))}: {error.strerror}"
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +177,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     folder = RunFolder(options.folder)
     gan = _load_gan(options.folder)
     dataset = _load_dataset(folder, options.dataset)
+    folder.evaluation.mkdir(exist_ok=True)  # now, and not after minutes of work, what cannot be is refused
     with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bars: what is asked for goes alone
         classifier = classifier_for(dataset)
         if classifier is None:
@@ -181,13 +191,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         except ValueError as error:
             raise UsageError(error) from error
     report = {"run": str(options.folder)} | report
-    nearest = folder.evaluation / "nearest.png"
-    write_whole(nearest, encode_png(draw_nearest(gan, dataset, options.seed)))
-    write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
     if options.json:
         print(json.dumps(report, indent=2))
     else:
-        print(format_report(report), "", sep="\n")
+        print(format_report(report), "", sep="\n", flush=True)
+    nearest = folder.evaluation / "nearest.png"
+    write_whole(nearest, encode_png(draw_nearest(gan, dataset, options.seed)))
+    write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
+    if not options.json:
         print(f"Samples, and beside each the training images nearest to it: {shorten(nearest)}")
 
 
@@ -203,6 +214,8 @@ def _compare(options: argparse.Namespace) -> None:
     if output.suffix != ".png":
         raise UsageError(f"--output must end in .png. Received: {output}")
     try:
+        for folder in folders:
+            folder.read_whole_config()
         if is_one:
             table, picture = compare.format_epochs(folders[0]), compare.draw_epochs(folders[0])
         else:
@@ -245,7 +258,7 @@ def _load_gan(path: Path):
 
     folder = RunFolder(path)
     try:
-        folder.read_config()
+        folder.read_whole_config()
     except ValueError as error:
         raise UsageError(error) from error
     if not folder.model.is_file():
@@ -253,7 +266,7 @@ def _load_gan(path: Path):
     try:
         gan = keras.saving.load_model(folder.model, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder.model} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{folder.model} cannot be loaded: it is damaged, or no Keras model") from error
     if not isinstance(gan, GAN):
         raise UsageError(f"{folder.model} is not a GAN of this project")
     return gan
@@ -263,9 +276,9 @@ def _load_dataset(folder, source: str | None):
     """The data that a run was trained on."""
     from gan.data import load
 
-    config = folder.read_config()
+    config = folder.read_whole_config()
     try:
-        dataset = load(source or config["settings"]["dataset"])
+        dataset = load(source or config["settings"].get("dataset", ""))
     except ValueError as error:
         raise UsageError(f"{error}; where the run's data have moved, name them by --dataset PATH") from error
     if dataset.checksum != config["data"]["checksum"]:

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import math
 import statistics
 
 import numpy as np
@@ -30,7 +31,7 @@ def format_epochs(folder: RunFolder) -> str:
     """The table of one run: an epoch a row, the best marked."""
     rows = _read_history(folder)
     columns = {"d_loss": "d_loss", "g_loss": "g_loss"} | FIGURES
-    rated = [row for row in rows if BEST_BY in row]
+    rated = [row for row in rows if math.isfinite(row.get(BEST_BY, math.nan))]
     best = min(rated, key=lambda row: row[BEST_BY], default=None)
     lines = ["epoch" + "".join(f"{title:>18}" for title in columns.values())]
     for row in rows:
@@ -44,7 +45,7 @@ def format_runs(folders: list[RunFolder]) -> str:
 
     The spread is the standard deviation between the seeds.
     """
-    configs = [folder.read_config() for folder in folders]
+    configs = [folder.read_whole_config() for folder in folders]
     labels = _label(configs)
     ends = [_read_history(folder)[-1] for folder in folders]
     width = max(len(str(folder.path)) for folder in folders) + 4
@@ -57,7 +58,7 @@ def format_runs(folders: list[RunFolder]) -> str:
         cells = "".join(_show(end.get(name), 18) for name in FIGURES)
         name = f"{number}  {folder.path}"
         lines.append(f"{name:{width}}{label:{title_width}}{int(end['epoch']) + 1:>8}{cells}")
-        groups.setdefault(_without_seed(config), []).append((label, end))
+        groups.setdefault(_without_seed(config), {})[config["settings"].get("seed")] = end
     lines += _format_groups(groups, width, title_width)
     if len({config["data"]["checksum"] for config in configs}) > 1:
         lines += ["", "These runs have different data: their distances do not compare."]
@@ -66,7 +67,7 @@ def format_runs(folders: list[RunFolder]) -> str:
 
 def draw_epochs(folder: RunFolder) -> np.ndarray:
     """The picture of one run: epochs as columns, the same latents (and classes) as rows."""
-    config = folder.read_config()
+    config = folder.read_whole_config()
     height, width, _ = config["data"]["image_shape"]
     pictures = sorted(folder.samples.glob("epoch_*.png"))
     if not pictures:
@@ -74,8 +75,11 @@ def draw_epochs(folder: RunFolder) -> np.ndarray:
     chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_EPOCHS_SHOWN)).round().astype(int)
     columns = {}
     for picture in (pictures[number] for number in chosen):
-        with Image.open(picture) as image:
-            grid = np.asarray(image)
+        try:
+            with Image.open(picture) as image:
+                grid = np.asarray(image)
+        except OSError as error:
+            raise ValueError(f"{picture} is damaged: {error}") from None
         cells = split_grid(grid if grid.ndim == 3 else grid[..., np.newaxis], height, width)
         columns[str(int(picture.stem.rpartition("_")[2]))] = np.concatenate(
             [row[:ROWS_OF_A_CLASS] for row in cells]
@@ -154,7 +158,7 @@ def _format_groups(groups: dict, width: int, title_width: int) -> list[str]:
             continue
         cells = ""
         for name in FIGURES:
-            values = [end[name] for _, end in members if name in end]
+            values = [end[name] for end in members.values() if name in end]
             is_complete = len(values) == len(members)
             cells += f"{_mean_and_spread(values) if is_complete else '-':>18}"
         title = f"{len(members)} seeds, mean ± spread"

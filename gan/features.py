@@ -7,13 +7,12 @@ labelled dataset of one's own trains its own, once.
 
 import functools
 import warnings
-import weakref
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from gan import images as image_tools
 from gan.data import Dataset, pipeline
@@ -53,6 +52,9 @@ class Classifier(keras.Model):
         image_shape: (height, width, channels) of the images, which are float32 in [-1, 1].
         num_classes: how many there are, from 2.
 
+    Attributes:
+        shipped_name: its name among the package's own, which metrics are saved by; None for any other.
+
     Example:
 
     ```python
@@ -66,6 +68,7 @@ class Classifier(keras.Model):
         super().__init__(**({"dtype": "float32"} | kwargs))
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
+        self.shipped_name = None
         kernels = ((24, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 2))  # filters, size, stride
         body = [layer for seed, kernel in enumerate(kernels) for layer in _convolve(*kernel, seed)]
         body += [
@@ -75,7 +78,6 @@ class Classifier(keras.Model):
         ]
         self.body = keras.Sequential([keras.Input(self.image_shape), *body], name="body")
         self.head = layers.Dense(num_classes, kernel_initializer=_glorot(5), dtype="float32", name="head")
-        self._latest = (lambda: None, None)
         self.build()
 
     def build(self, input_shape=None):
@@ -83,21 +85,11 @@ class Classifier(keras.Model):
         self.built = True
 
     def call(self, images, training=False):
-        if training:
-            return self.head(self.body(images, training=True))
-        return self.head(self.extract(images))
+        return self.head(self.body(images, training=training))
 
     def extract(self, images):
-        """The features of a batch, (batch, 64), none of them negative.
-
-        Several metrics ask for those of one batch: the network looks at it once.
-        """
-        images = ops.convert_to_tensor(images)
-        latest_images, features = self._latest
-        if latest_images() is not images:
-            features = self.body(images, training=False)
-            self._latest = (weakref.ref(images), features)
-        return features
+        """The features of a batch, (batch, 64), none of them negative."""
+        return self.body(images, training=False)
 
     def get_config(self) -> dict:
         return super().get_config() | {"image_shape": self.image_shape, "num_classes": self.num_classes}
@@ -122,7 +114,9 @@ def _load_shipped(name: str) -> Classifier:
     path = ASSETS / f"{name}.weights.h5"
     if not path.is_file() or digest(path) != SHIPPED[name][1]:
         raise ValueError(f"{path} is not the file that this package was made with: install it anew")
-    return _load(path, (28, 28, 1), 10, name)
+    classifier = _load(path, (28, 28, 1), 10, name)
+    classifier.shipped_name = name
+    return classifier
 
 
 def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:

@@ -46,8 +46,8 @@ class QualityMetric(keras.metrics.Metric):
         super().__init__(dtype=dtype, name=name)
         if isinstance(network, dict):
             network = keras.saving.deserialize_keras_object(network)
-        self.network = network
-        self._callable = load_classifier(network) if isinstance(network, str) else network
+        self.network = getattr(network, "shipped_name", None) or network
+        self._callable = load_classifier(self.network) if isinstance(self.network, str) else network
         if not callable(self._callable):
             raise ValueError(f"`network` must be a name or a Keras model. Received: network={network!r}")
 

@@ -5,6 +5,7 @@ training images take the samples' place, others than those that it is compared w
 """
 
 import json
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -97,7 +98,10 @@ def real_accuracy(dataset) -> float:
     accuracy = classification_accuracy(
         dataset.train_images[order], dataset.train_labels[order], *_test_split(dataset)
     )
-    write_whole(path, json.dumps({"test_accuracy": accuracy}).encode())
+    try:
+        write_whole(path, json.dumps({"test_accuracy": accuracy}).encode())
+    except OSError as error:
+        warnings.warn(f"The real images' accuracy cannot be kept for the next time: {error}", stacklevel=2)
     return accuracy
 
 
@@ -244,28 +248,34 @@ def _compare_class(label: int, test: _Judged, samples: _Judged, real: _Judged) -
 
 
 def _format_classes(classes: list[dict]) -> list[str]:
-    """A row a class, the worst of them by the Fréchet distance over its floor marked."""
-    columns = {"share": ".1%", "as_asked": ".1%", "frechet_distance": ".3g", "precision": ".2f"}
+    """A row a class."""
+    columns = {"share": ".1%", "as_asked": ".1%", "frechet_distance": "", "precision": ".2f"}
     columns |= {"coverage": ".2f"}
     titles = ("share", "as asked for", "Fréchet", "precision", "coverage")
     lines = [
         "class" + "".join(f"{title:>15}" for title in titles),
-        "     " + f"{'samples':>9}{'real':>6}" * len(titles),
+        "     " + f"{'samples':>8}{'real':>7}" * len(titles),
     ]
     for figures in classes:
         line = f"{figures['class']:<5}"
         for name, form in columns.items():
             pair = figures.get(name, {"samples": None, "real": None})
             line += "".join(
-                f"{'-' if pair[side] is None else format(pair[side], form):>{width}}"
-                for side, width in (("samples", 9), ("real", 6))
+                f"{_format(pair[side], form):>{width}}" for side, width in (("samples", 8), ("real", 7))
             )
         lines.append(line)
     return lines
 
 
-def _show(value: float, form: str = ".3g") -> str:
-    return f"{'-' if value is None else format(value, form):>11}"
+def _show(value: float | None, form: str = "") -> str:
+    return f"{_format(value, form):>11}"
+
+
+def _format(value: float | None, form: str = "") -> str:
+    """A figure: three digits of it, where no form is given, and never an exponent for a large one."""
+    if value is None:
+        return "-"
+    return format(value, form or (".3g" if abs(value) < 1000 else ".0f"))
 
 
 def _mean(values: np.ndarray) -> float | None:

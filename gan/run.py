@@ -78,6 +78,19 @@ class RunFolder:
             raise ValueError(f"{self.config} is damaged: it holds no settings")
         return config
 
+    def read_whole_config(self) -> dict:
+        """The settings, once it is sure that all is there which describes a run's data.
+
+        Raises:
+            ValueError: one line, as `read_config`.
+        """
+        config = self.read_config()
+        data = config.get("data")
+        is_whole = isinstance(config.get("settings"), dict) and isinstance(data, dict)
+        if not is_whole or not {"checksum", "image_shape"} <= data.keys():
+            raise ValueError(f"{self.config} is damaged: settings or data are missing")
+        return config
+
     def trim_history(self, epochs_done: int) -> None:
         """Drops the rows of epochs that will be replayed, so that none stands in it twice."""
         if not self.history.is_file():

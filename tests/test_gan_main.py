@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -113,10 +114,10 @@ WRONG = {
     "no such digit": (["generate", "{runs}/one", "--digit", "10"], "has the classes 0 to 9"),
     "no digits": (["generate", "{runs}/bare", "--digit", "1"], "trained without labels"),
     "existing folder": (["generate", "{runs}/one", "--output", "."], "exists: name a new folder"),
-    "nowhere": (
-        ["generate", "{runs}/one", "--output", "{runs}/one/config.json/a.png"],
-        "a file, or no folder",
-    ),
+    "nowhere": (["generate", "{runs}/one", "--output", "{runs}/one/config.json/a.png"], "config.json: "),
+    "a folder": (["generate", "{runs}/one", "--output", "{runs}/folder.png"], "/folder.png: "),
+    "empty settings": (["compare", "{runs}/empty"], "settings or data are missing"),
+    "a torn picture": (["compare", "{runs}/torn"], "epoch_0001.png is damaged"),
     "other data": (["evaluate", "{runs}/one", "--dataset", "other.npz"], "their checksum differs"),
     "no data": (["evaluate", "{runs}/one", "--dataset", "absent"], "No such dataset"),
     "no picture": (["compare", "{runs}/one", "--output", "table.txt"], "must end in .png"),
@@ -130,15 +131,19 @@ WRONG = {
 def test_what_cannot_be_done_gets_one_line(runs, capsys, arguments, message):
     for name in ("half", "broken"):
         (runs / name).mkdir(exist_ok=True)
-        (runs / name / "config.json").write_text("{}")
+        shutil.copy(runs / "one" / "config.json", runs / name)
+    (runs / "empty").mkdir(exist_ok=True)
+    (runs / "folder.png").mkdir(exist_ok=True)
+    (runs / "empty" / "config.json").write_text("{}")
+    shutil.copytree(runs / "one", runs / "torn", dirs_exist_ok=True)
+    (runs / "torn" / "samples" / "epoch_0001.png").write_bytes(b"PNG")
     (runs / "broken" / "gan.keras").write_bytes(b"no zip")
     np.savez("other.npz", x_train=np.zeros((20, 8, 8, 1), np.uint8))
     assert run(*(argument.format(runs=runs) for argument in arguments)) == 2
     error = capsys.readouterr().err
     assert error.startswith("python -m gan: error: ")
     assert error.count("\n") == 1
-    if message != "a file, or no folder":
-        assert message in error
+    assert message in error
 
 
 @pytest.mark.parametrize(
@@ -161,6 +166,31 @@ def test_a_process_of_its_own_is_quiet(runs, somewhere):
     process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert (process.returncode, process.stderr) == (0, "")
     assert np.load("a.npy").shape == (100, 28, 28, 1)
+
+
+def test_another_package_that_imports_gan_is_run_by_its_name(somewhere):
+    (somewhere / "mine").mkdir()
+    (somewhere / "mine" / "__init__.py").write_text("from gan import GAN")
+    (somewhere / "mine" / "__main__.py").write_text("print(__import__('mine').GAN.__name__)")
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(train.__file__)}
+    command = [sys.executable, "-m", "mine", "gan"]
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert process.stdout == "GAN\n", process.stderr
+
+
+def test_the_same_run_twice_has_no_spread(runs, capsys):
+    assert run("compare", runs / "one", runs / "one", runs / "two") == 0
+    assert "2 seeds, mean" in capsys.readouterr().out
+
+
+def test_evaluate_refuses_early_what_it_could_not_write(runs, capsys):
+    shutil.copytree(runs / "one", runs / "blocked")
+    shutil.rmtree(runs / "blocked" / "evaluation", ignore_errors=True)
+    (runs / "blocked" / "evaluation").write_text("in the way")
+    assert run("evaluate", runs / "blocked", "--quick") == 2
+    captured = capsys.readouterr()
+    assert "Drawing" not in captured.err
+    assert "evaluation: " in captured.err
 
 
 def test_importing_gan_is_enough_to_load(runs):
