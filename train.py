@@ -441,6 +441,7 @@ def _summarize(folder, gan, seconds: float) -> list[str]:
         "            beside it epochs.gif, which shows all epochs, and real.png, real images",
         f"Models:     {folder.model}",
         "            beside it generator.keras, for Keras alone",
+        f"Measure it: {command('python', '-m', 'gan', 'evaluate', folder.path)}",
     ]
 
 

@@ -40,67 +40,77 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_generate, _add_evaluate, _add_compare, _add_classifier):
+        add(commands)
+    return parser.parse_args(arguments)
 
-    generate = commands.add_parser("generate", help="draw images", allow_abbrev=False)
-    _add_run(generate)
-    generate.add_argument(
+
+def _add_generate(commands) -> None:
+    parser = commands.add_parser("generate", help="draw images", allow_abbrev=False)
+    _add_run(parser)
+    parser.add_argument(
         "--count", type=whole_number, default=100, metavar="N", help="how many images (default: 100)"
     )
-    generate.add_argument(
-        "--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)"
-    )
-    generate.add_argument(
+    parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
+    parser.add_argument(
         "--seed", type=seed_number, metavar="N", help="draw the same images each time (default: fresh ones)"
     )
-    generate.add_argument(
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="PATH",
         help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); any other "
         "name for a folder of single PNG files (default: RUN/generated.png)",
     )
-    generate.set_defaults(run=_generate)
+    parser.set_defaults(run=_generate)
 
-    evaluate = commands.add_parser(
+
+def _add_evaluate(commands) -> None:
+    parser = commands.add_parser(
         "evaluate", help="measure a run's samples against real images", allow_abbrev=False
     )
-    _add_run(evaluate)
-    _add_dataset(evaluate)
-    evaluate.add_argument(
+    _add_run(parser)
+    parser.add_argument(
+        "--dataset", metavar="NAME|PATH", help="where the run's data are now (default: where they were)"
+    )
+    parser.add_argument(
         "--quick",
         action="store_true",
         help="leave out the classifier trained on 60,000 samples, which takes minutes",
     )
-    evaluate.add_argument(
+    parser.add_argument(
         "--seed", type=seed_number, default=0, metavar="N", help="what the samples follow from (default: 0)"
     )
-    evaluate.add_argument("--json", action="store_true", help="print JSON in place of the tables")
-    evaluate.set_defaults(run=_evaluate)
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the tables")
+    parser.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser(
+
+def _add_compare(commands) -> None:
+    parser = commands.add_parser(
         "compare", help="runs side by side; or the epochs of one", allow_abbrev=False
     )
-    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
-    compare.add_argument(
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
         "--seed", type=seed_number, default=0, metavar="N", help="what the samples follow from (default: 0)"
     )
-    compare.add_argument(
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE.png",
         help="where the picture goes (default: RUN/comparison.png of one run, comparison.png of several)",
     )
-    compare.set_defaults(run=_compare)
+    parser.set_defaults(run=_compare)
 
-    classifier = commands.add_parser(
+
+def _add_classifier(commands) -> None:
+    parser = commands.add_parser(
         "classifier", help="train the classifier that judges a dataset anew", allow_abbrev=False
     )
-    classifier.add_argument("dataset", metavar="NAME|PATH", help="as train.py's --dataset")
-    classifier.add_argument(
+    parser.add_argument("dataset", metavar="NAME|PATH", help="as train.py's --dataset")
+    parser.add_argument(
         "--output", type=Path, required=True, metavar="FILE.weights.h5", help="where its weights go"
     )
-    classifier.set_defaults(run=_train_classifier)
-    return parser.parse_args(arguments)
+    parser.set_defaults(run=_train_classifier)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -125,14 +135,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a finished run")
 
 
-def _add_dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dataset", metavar="NAME|PATH", help="where the run's data are now (default: where they were)"
-    )
-
-
 def _generate(options: argparse.Namespace) -> None:
-    from gan.files import write_whole
+    import numpy as np
+
+    from gan.files import whole_file, write_whole
     from gan.images import encode_png, make_grid
 
     gan = _load_gan(options.folder)
@@ -142,7 +148,8 @@ def _generate(options: argparse.Namespace) -> None:
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     images = gan.generate(options.count, _labels(gan, options), seed=seed)
     if output.suffix == ".npy":
-        write_whole(output, _encode_npy(images))
+        with whole_file(output) as temporary:
+            np.save(temporary, images)
     elif output.suffix == ".png":
         write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)))))
     else:
@@ -166,8 +173,6 @@ def _labels(gan, options: argparse.Namespace):
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    import keras
-
     from gan.features import classifier_for
     from gan.files import write_whole
     from gan.images import encode_png
@@ -184,7 +189,6 @@ def _evaluate(options: argparse.Namespace) -> None:
             raise UsageError(
                 f"{dataset.source} has no labels to train a classifier by, so nothing to judge by"
             )
-        keras.utils.set_random_seed(options.seed)  # what the classifiers trained below begin with
         accuracy = None if options.quick else lambda: real_accuracy(dataset)
         try:
             report = evaluate(gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy)
@@ -284,16 +288,6 @@ def _load_dataset(folder, source: str | None):
     if dataset.checksum != config["data"]["checksum"]:
         raise UsageError(f"{dataset.source}: not the data of {folder.path}: their checksum differs")
     return dataset
-
-
-def _encode_npy(images) -> bytes:
-    import io
-
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, images)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,11 @@ BEST_BY = "val_frechet_distance"
 
 
 def format_epochs(folder: RunFolder) -> str:
-    """The table of one run: an epoch a row, the best marked."""
+    """The table of one run: an epoch a row, the best marked.
+
+    Raises:
+        ValueError: one line, when the run's history or config is absent or damaged.
+    """
     rows = _read_history(folder)
     columns = {"d_loss": "d_loss", "g_loss": "g_loss"} | FIGURES
     rated = [row for row in rows if math.isfinite(row.get(BEST_BY, math.nan))]
@@ -44,6 +48,9 @@ def format_runs(folders: list[RunFolder]) -> str:
     """The table of several runs as they ended; those that differ by the seed alone have mean ± spread.
 
     The spread is the standard deviation between the seeds.
+
+    Raises:
+        ValueError: one line, when a run's history or config is absent or damaged.
     """
     configs = [folder.read_whole_config() for folder in folders]
     labels = _label(configs)
@@ -66,7 +73,11 @@ def format_runs(folders: list[RunFolder]) -> str:
 
 
 def draw_epochs(folder: RunFolder) -> np.ndarray:
-    """The picture of one run: epochs as columns, the same latents (and classes) as rows."""
+    """The picture of one run, uint8 (height, width, 3): epochs as columns, the same latents as rows.
+
+    Raises:
+        ValueError: one line, when the run has no pictures of epochs, or a damaged one.
+    """
     config = folder.read_whole_config()
     height, width, _ = config["data"]["image_shape"]
     pictures = sorted(folder.samples.glob("epoch_*.png"))
@@ -88,7 +99,11 @@ def draw_epochs(folder: RunFolder) -> np.ndarray:
 
 
 def draw_runs(gans: list, seed: int = 0) -> np.ndarray:
-    """The picture of several trained GANs: each a numbered column, the same latents and classes as rows."""
+    """The picture of trained GANs, uint8 (height, width, 3): numbered columns, the same latents as rows.
+
+    Raises:
+        ValueError: when their images differ in size.
+    """
     classes = {gan.num_classes for gan in gans if gan.num_classes is not None}
     rows = ROWS_OF_A_CLASS * max(classes) if classes else ROWS_WITHOUT_CLASSES
     labels = np.arange(rows, dtype=np.int32) // ROWS_OF_A_CLASS
@@ -104,6 +119,9 @@ def draw_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
 
     Args:
         columns: by title, uint8 (count, height, width, channels), each with as many images.
+
+    Raises:
+        ValueError: when their images differ in size.
     """
     shapes = {images.shape[1:3] for images in columns.values()}
     if len(shapes) > 1:

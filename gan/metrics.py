@@ -213,6 +213,9 @@ def kernel_distance(real_features: np.ndarray, fake_features: np.ndarray) -> tup
     Args:
         real_features: (count, length), two at least.
         fake_features: (count, length), two at least.
+
+    Raises:
+        ValueError: for fewer.
     """
     real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
     m, n = len(real_features), len(fake_features)
@@ -249,6 +252,9 @@ def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, 
         real_features: (count, length), more than k.
         fake_features: (count, length), more than k.
         k: which neighbor the ball reaches to.
+
+    Raises:
+        ValueError: for fewer.
     """
     real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
     if min(len(real_features), len(fake_features)) <= k:

@@ -22,6 +22,22 @@ MOST_IMAGES = 10_000
 NEAREST_SHOWN = 9
 ROWS_SHOWN = 10
 FEWEST_OF_A_CLASS = 10  # for figures of a class of its own
+SIDES = ("against_test", "against_train")
+COMPARED = {
+    "frechet_distance": "Fréchet distance",
+    "kernel_distance": "kernel distance (KID)",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+}
+ALONE = {
+    "classifier_score": ("classifier score", ".2f"),
+    "least_share": ("least class's share", ".1%"),
+    "as_asked": ("what was asked for", ".2%"),
+    "classification_accuracy": ("a classifier trained on them", ".2%"),
+    "near_copies": ("near-copies of training ones", ".2%"),
+}
 
 
 def evaluate(
@@ -50,8 +66,17 @@ def evaluate(
 
     Returns:
         A dictionary that JSON can hold; `format_report` makes a table of it.
+
+    Raises:
+        ValueError: when the dataset has no labelled test images, or too few to compare.
+
+    Example:
+
+    ```python
+    digits = load("digits")
+    print(format_report(evaluate(gan, digits, classifier_for(digits))))
+    ```
     """
-    judge = _Judge(classifier)
     test_images, test_labels = _test_split(dataset)
     count = min(MOST_IMAGES, len(test_images), len(dataset.train_images) // 2)
     chosen = np.random.default_rng(seed).permutation(len(dataset.train_images))[: 2 * count]
@@ -59,10 +84,10 @@ def evaluate(
 
     say(f"Drawing {count:,} samples")
     asked = None if gan.num_classes is None else dataset.train_labels[floor]
-    samples = judge(gan.generate(count, asked, seed=seed), asked)
-    real = judge(dataset.train_images[floor], dataset.train_labels[floor])
-    test = judge(test_images[:count], test_labels[:count])
-    train = judge(dataset.train_images[reference], dataset.train_labels[reference])
+    samples = _judge(classifier, gan.generate(count, asked, seed=seed), asked)
+    real = _judge(classifier, dataset.train_images[floor], dataset.train_labels[floor])
+    test = _judge(classifier, test_images[:count], test_labels[:count])
+    train = _judge(classifier, dataset.train_images[reference], dataset.train_labels[reference])
 
     say("Comparing their features with those of real images")
     report = {
@@ -88,7 +113,13 @@ def evaluate(
 
 
 def real_accuracy(dataset) -> float:
-    """The classification accuracy score of the training images themselves: its floor, kept once known."""
+    """The classification accuracy score of the training images themselves: its floor, in [0, 1].
+
+    Kept once known, under `~/.keras/gan` (or `$KERAS_HOME/gan`), for it takes minutes.
+
+    Raises:
+        ValueError: when the dataset has no labelled test images.
+    """
     path = cache_folder() / "gan" / f"real-accuracy-{dataset.checksum}.json"
     try:
         return json.loads(path.read_text("utf-8"))["test_accuracy"]
@@ -140,24 +171,6 @@ def format_report(report: dict) -> str:
     return "\n".join(lines)
 
 
-SIDES = ("against_test", "against_train")
-COMPARED = {
-    "frechet_distance": "Fréchet distance",
-    "kernel_distance": "kernel distance (KID)",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-}
-ALONE = {
-    "classifier_score": ("classifier score", ".2f"),
-    "least_share": ("least class's share", ".1%"),
-    "as_asked": ("what was asked for", ".2%"),
-    "classification_accuracy": ("a classifier trained on them", ".2%"),
-    "near_copies": ("near-copies of training ones", ".2%"),
-}
-
-
 class _Judged:
     """Images with what the classifier makes of them."""
 
@@ -179,12 +192,8 @@ class _Judged:
         return np.bincount(self.verdicts, minlength=self.logits.shape[1]) / len(self.verdicts)
 
 
-class _Judge:
-    def __init__(self, classifier):
-        self.classifier = classifier
-
-    def __call__(self, images: np.ndarray, labels: np.ndarray | None) -> _Judged:
-        return _Judged(images, labels, *extract(self.classifier, images))
+def _judge(classifier, images: np.ndarray, labels: np.ndarray | None) -> _Judged:
+    return _Judged(images, labels, *extract(classifier, images))
 
 
 def _test_split(dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from gan import GAN, build_discriminator, build_generator
 from gan.data import pipeline
@@ -98,6 +99,19 @@ def mixed_float16():
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     yield
     keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch):
+    """An empty working directory, with an empty cache of datasets and classifiers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path
+
+
+def size_of(picture):
+    with Image.open(picture) as image:
+        return image.size
 
 
 @pytest.fixture(scope="session")

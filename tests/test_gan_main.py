@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 import train
+from conftest import size_of
 from gan import __main__ as program
 from gan import features
+
+pytestmark = pytest.mark.usefixtures("somewhere")
 
 SHORT = ["--dataset", "digits", "--steps-per-epoch", "2", "--batch-size", "8", "--epochs", "2", "--quiet"]
 
@@ -27,20 +30,8 @@ def runs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def somewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    return tmp_path
-
-
 def run(*arguments):
     return program.main([*map(str, arguments)])
-
-
-def size_of(picture):
-    with Image.open(picture) as image:
-        return image.size
 
 
 def test_generate_a_grid_by_default(runs, capsys):

@@ -12,23 +12,15 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 import train
+from conftest import size_of
 from gan import command_line, losses, penalties
 from gan.data import Dataset
 from gan.model import UPDATES
 from gan.run import RunFolder
 
 SHORT = ["--dataset", "digits", "--steps-per-epoch", "3", "--batch-size", "8"]
-
-
-@pytest.fixture
-def somewhere(tmp_path, monkeypatch):
-    """An empty working directory, with an empty cache of datasets."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    return tmp_path
 
 
 def run(*arguments):
@@ -40,11 +32,6 @@ def start(*arguments, program=("train.py",)):
     root = os.path.dirname(train.__file__)
     command = [sys.executable, *program, *map(str, arguments)]
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def size_of(picture):
-    with Image.open(picture) as image:
-        return image.size
 
 
 def arrays_of(folder, epoch):
