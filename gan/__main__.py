@@ -183,15 +183,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     gan = _load_gan(options.folder)
     dataset = _load_dataset(folder, options.dataset)
     folder.evaluation.mkdir(exist_ok=True)  # now, and not after minutes of work, what cannot be is refused
+    verbose = 1 if sys.stderr.isatty() else 2
     with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bars: what is asked for goes alone
-        classifier = classifier_for(dataset)
+        classifier = classifier_for(dataset, verbose)
         if classifier is None:
             raise UsageError(
                 f"{dataset.source} has no labels to train a classifier by, so nothing to judge by"
             )
-        accuracy = None if options.quick else lambda: real_accuracy(dataset)
+        accuracy = None if options.quick else lambda: real_accuracy(dataset, verbose)
         try:
-            report = evaluate(gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy)
+            report = evaluate(
+                gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy, verbose=verbose
+            )
         except ValueError as error:
             raise UsageError(error) from error
     report = {"run": str(options.folder)} | report
@@ -266,7 +269,7 @@ def _load_gan(path: Path):
     except ValueError as error:
         raise UsageError(error) from error
     if not folder.model.is_file():
-        raise UsageError(f"{path} is not finished: python train.py --resume {path}")
+        raise UsageError(f"{path} is not finished; finish it by  python train.py --resume {path}")
     try:
         gan = keras.saving.load_model(folder.model, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -148,7 +148,9 @@ def _read_history(folder: RunFolder) -> list[dict[str, float]]:
     except ValueError:
         raise ValueError(f"{folder.history} is damaged: it holds something else than numbers") from None
     if not rows or any("epoch" not in row for row in rows):
-        raise ValueError(f"{folder.history} holds no epochs")
+        raise ValueError(
+            f"{folder.history} holds no epochs yet; finish the run by  python train.py --resume {folder.path}"
+        )
     return rows
 
 

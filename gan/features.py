@@ -127,7 +127,7 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
 
     Args:
         dataset: what `gan.data.load` returns.
-        verbose: 1 shows a progress bar while it is trained, 0 nothing.
+        verbose: as in `fit`, while it is trained; 0 says nothing.
     """
     if dataset.num_classes is None or dataset.num_classes < 2:
         return None

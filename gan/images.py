@@ -27,8 +27,12 @@ def to_uint8(images) -> np.ndarray:
     Args:
         images: a float array of any shape.
     """
-    pixels = np.rint((np.asarray(images, dtype=np.float32) + 1.0) * 127.5)
-    return np.nan_to_num(np.clip(pixels, 0, 255), nan=0).astype(np.uint8)
+    pixels = np.asarray(images, dtype=np.float32) + np.float32(1.0)
+    pixels *= 127.5
+    np.rint(pixels, out=pixels)
+    np.fmax(pixels, 0, out=pixels)  # a NaN gives way to the number
+    np.fmin(pixels, 255, out=pixels)
+    return pixels.astype(np.uint8)
 
 
 def check_range(images: np.ndarray) -> None:

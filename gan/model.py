@@ -148,12 +148,20 @@ class GAN(keras.Model):
         """
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_dim), np.float32)
         labels = self._labels_to_draw(count, labels)
-        chunks = [np.zeros((0, *self.image_shape), np.uint8)]
+        drawn = np.empty((count, *self.image_shape), np.uint8)
         for start in range(0, count, GENERATE_BATCH_SIZE):
             chunk = slice(start, start + GENERATE_BATCH_SIZE)
             inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
-            chunks.append(images.to_uint8(keras.ops.convert_to_numpy(self(inputs))))
-        return np.concatenate(chunks)
+            drawn[chunk] = images.to_uint8(self._compiled_call(inputs).numpy())
+        return drawn
+
+    @functools.cached_property
+    def _compiled_call(self):
+        """`call` as a function compiled once for batches of any size."""
+        latents = tf.TensorSpec((None, self.latent_dim), tf.float32)
+        labels = tf.TensorSpec((None,), tf.int32)
+        inputs = latents if self.num_classes is None else [latents, labels]
+        return tf.function(self.call, input_signature=[inputs], autograph=False)
 
     def _labels_to_draw(self, count: int, labels) -> np.ndarray | None:
         if self.num_classes is None:

@@ -14,6 +14,7 @@ __all__ = ["build_discriminator", "build_generator"]
 
 KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
+WHOLE_CHANNELS = (None, 1, 1, None)  # SpatialDropout2D's; that layer forgets float16 when it is saved
 LARGEST_START = 8  # pixels a side that the dense layer draws, where the size can be halved that far
 
 
@@ -78,18 +79,20 @@ def build_discriminator(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     num_classes: int | None = None,
     width: int = 32,
-    dropout: float = 0.15,
+    dropout: float = 0.3,
     name: str = "discriminator",
 ) -> keras.Model:
     """Builds the discriminator: images (and labels) to one logit each, high for real.
 
     Strided convolutions, each with LeakyReLU and dropout, then one dense logit without a sigmoid.
+    Dropout takes whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280): neighboring
+    pixels of a channel are alike, and random numbers for each of them took a fifth of the train step.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
         num_classes: number of labels for a conditional discriminator; None for one without labels.
         width: channels of the first hidden feature map; they double at each halving of the size.
-        dropout: share of features dropped after each convolution, in [0, 1).
+        dropout: share of the channels dropped after each convolution, in [0, 1).
         name: the model's name.
 
     Returns:
@@ -113,19 +116,17 @@ def build_discriminator(
         filters = width << stage
         x = layers.Conv2D(filters, KERNEL_SIZE, 2, padding="same", name=f"stage_{stage}_downsample")(x)
         x = layers.LeakyReLU(SLOPE, name=f"stage_{stage}_activation")(x)
-        x = layers.Dropout(dropout, name=f"stage_{stage}_dropout")(x)
+        x = layers.Dropout(dropout, noise_shape=WHOLE_CHANNELS, name=f"stage_{stage}_dropout")(x)
     features = layers.Flatten(name="features")(x)
     logits = layers.Dense(1, dtype="float32", name="realness")(features)
     if num_classes is None:
         return keras.Model(images, logits, name=name)
     labels = keras.Input((), dtype="int32", name="labels")
-    embedded = layers.Embedding(
-        num_classes,
-        features.shape[-1],
-        embeddings_initializer="glorot_uniform",
-        name="label_embedding",
-    )(labels)
-    projection = layers.Dot(axes=1, dtype="float32", name="projection")([features, embedded])
+    # The products with every class's embedding, of which each image takes its label's: one matrix
+    # product is far quicker than a product of vectors for each image.
+    products = layers.Dense(num_classes, use_bias=False, dtype="float32", name="label_embedding")(features)
+    choice = layers.CategoryEncoding(num_classes, output_mode="one_hot", name="choice")(labels)
+    projection = layers.Dot(axes=1, dtype="float32", name="projection")([products, choice])
     logits = layers.Add(dtype="float32", name="logits")([logits, projection])
     return keras.Model([images, labels], logits, name=name)
 

@@ -22,6 +22,8 @@ MOST_IMAGES = 10_000
 NEAREST_SHOWN = 9
 ROWS_SHOWN = 10
 FEWEST_OF_A_CLASS = 10  # for figures of a class of its own
+FEW_SAMPLES = 2000  # below, the report says what that means
+FEW_SAMPLES_NOTE = "So few images leave much to chance: compare each figure with that alone."
 SIDES = ("against_test", "against_train")
 COMPARED = {
     "frechet_distance": "Fréchet distance",
@@ -48,6 +50,7 @@ def evaluate(
     seed: int = 0,
     real_accuracy: Callable[[], float] | None = None,
     say: Callable[[str], None] = print,
+    verbose: int = 1,
 ) -> dict:
     """Measures a GAN against its dataset.
 
@@ -63,6 +66,7 @@ def evaluate(
         real_accuracy: gives the floor of the classification accuracy score, when it is to be measured
             too, which takes minutes; None: it is left out.
         say: is told what is being done.
+        verbose: as in `fit`, for the training of the classifier of the accuracy score.
 
     Returns:
         A dictionary that JSON can hold; `format_report` makes a table of it.
@@ -102,17 +106,17 @@ def evaluate(
     say("Comparing each class")
     report["classes"] = [_compare_class(label, test, samples, real) for label in range(dataset.num_classes)]
     if real_accuracy is not None and gan.num_classes is not None:
-        say(f"Training a classifier on {TRAINING_IMAGES:,} samples, and testing it on real images")
+        say(f"Training a classifier on {TRAINING_IMAGES:,} samples (minutes), and testing it on real images")
         labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % gan.num_classes
         drawn = gan.generate(TRAINING_IMAGES, labels, seed=seed)
         report["samples_alone"]["classification_accuracy"] = {
-            "samples": classification_accuracy(drawn, labels, test_images, test_labels),
+            "samples": classification_accuracy(drawn, labels, test_images, test_labels, verbose=verbose),
             "real": real_accuracy(),
         }
     return report
 
 
-def real_accuracy(dataset) -> float:
+def real_accuracy(dataset, verbose: int = 1) -> float:
     """The classification accuracy score of the training images themselves: its floor, in [0, 1].
 
     Kept once known, under `~/.keras/gan` (or `$KERAS_HOME/gan`), for it takes minutes.
@@ -127,7 +131,7 @@ def real_accuracy(dataset) -> float:
         pass  # not measured yet
     order = np.random.default_rng(0).permutation(len(dataset.train_images))
     accuracy = classification_accuracy(
-        dataset.train_images[order], dataset.train_labels[order], *_test_split(dataset)
+        dataset.train_images[order], dataset.train_labels[order], *_test_split(dataset), verbose=verbose
     )
     try:
         write_whole(path, json.dumps({"test_accuracy": accuracy}).encode())
@@ -152,6 +156,7 @@ def format_report(report: dict) -> str:
     lines = [
         f"{count:,} samples, in the features of {report['classifier']['name']}, which is right on",
         f"{accuracy:.2%} of the test images. Beside each figure that of real training images.",
+        *([FEW_SAMPLES_NOTE] if count < FEW_SAMPLES else []),
         "",
         f"{'':28}{'test images':>22}   {'training images':>22}",
         f"{'':28}{'samples':>11}{'real':>11}   {'samples':>11}{'real':>11}",

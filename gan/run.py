@@ -71,7 +71,7 @@ class RunFolder:
         try:
             config = json.loads(self.config.read_text("utf-8"))
         except OSError as error:
-            raise ValueError(f"{self.path} is not a run folder: {self.config}: {error.strerror}") from None
+            raise ValueError(f"{self.path} is not a run folder: no config.json ({error.strerror})") from None
         except ValueError:
             raise ValueError(f"{self.config} is damaged: it is not JSON") from None
         if not isinstance(config, dict):

@@ -100,7 +100,7 @@ def test_train_a_classifier(capsys, monkeypatch, somewhere):
 
 WRONG = {
     "absent": (["generate", "absent"], "absent is not a run folder"),
-    "unfinished": (["generate", "{runs}/half"], "is not finished: python train.py --resume"),
+    "unfinished": (["generate", "{runs}/half"], "is not finished; finish it by  python train.py --resume"),
     "no GAN": (["generate", "{runs}/broken"], "cannot be loaded"),
     "no such digit": (["generate", "{runs}/one", "--digit", "10"], "has the classes 0 to 9"),
     "no digits": (["generate", "{runs}/bare", "--digit", "1"], "trained without labels"),

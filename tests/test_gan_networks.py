@@ -56,7 +56,7 @@ def test_the_projection_is_the_papers_inner_product():
     features = keras.Model(discriminator.inputs[0], discriminator.get_layer("features").output)
     images, labels = np.random.default_rng(0).normal(size=(4, 8, 8, 1)), np.array([0, 1, 2, 1])
     phi = np.asarray(features(images))
-    embedding = discriminator.get_layer("label_embedding").get_weights()[0][labels]
+    embedding = discriminator.get_layer("label_embedding").get_weights()[0].T[labels]
     kernel, bias = discriminator.get_layer("realness").get_weights()
     expected = phi @ kernel + bias + (phi * embedding).sum(1, keepdims=True)
     np.testing.assert_allclose(discriminator([images, labels]), expected, atol=1e-5)

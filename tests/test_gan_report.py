@@ -86,7 +86,7 @@ def test_the_table_fits_a_terminal_and_has_every_figure(memorizer):
 def test_classification_accuracy_is_measured_when_asked(memorizer, monkeypatch):
     given = []
     monkeypatch.setattr(reports, "TRAINING_IMAGES", 30)
-    monkeypatch.setattr(reports, "classification_accuracy", lambda *arrays: given.append(arrays) or 0.25)
+    monkeypatch.setattr(reports, "classification_accuracy", lambda *arrays, **_: given.append(arrays) or 0.25)
     report = evaluate(memorizer[0], real_accuracy=lambda: 0.75)
     assert report["samples_alone"]["classification_accuracy"] == {"samples": 0.25, "real": 0.75}
     images, labels, test_images, _ = given[0]
@@ -99,7 +99,7 @@ def test_classification_accuracy_is_measured_when_asked(memorizer, monkeypatch):
 def test_the_real_accuracy_is_measured_once(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     answers = iter([0.5])
-    monkeypatch.setattr(reports, "classification_accuracy", lambda *arrays: next(answers))
+    monkeypatch.setattr(reports, "classification_accuracy", lambda *arrays, **_: next(answers))
     digits = load("digits")
     assert reports.real_accuracy(digits) == 0.5
     assert reports.real_accuracy(digits) == 0.5

@@ -147,7 +147,10 @@ def put_run(folder, **changes):
 
 USAGE_ERRORS = {
     "absent data": (["--dataset", "absent"], "No such dataset: 'absent'"),
-    "absent run": (["--resume", "absent"], "absent/config.json: No such file or directory\n"),
+    "absent run": (
+        ["--resume", "absent"],
+        "absent is not a run folder: no config.json (No such file or directory)\n",
+    ),
     "existing run": ([*SHORT, "--name", "taken"], "runs/taken exists; choose another name"),
     "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists; choose another name\n"),
     "a batch of too many": ([*SHORT, "--batch-size", 1439], "more than the 1438 images"),

@@ -1,0 +1,104 @@
+"""Measures what a GAN's step, epoch, start and memory cost, as ratios: `python tests/benchmarks`.
+
+Everything compared is run in turn in this one run, so that a machine that others share slows both
+sides alike. A row says the median ratio over the rounds and its quartiles, the same ratio of CPU
+seconds, and what was measured in milliseconds. About five minutes on two quiet cores.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SECTIONS = ("step", "schemes", "epoch", "generate", "start", "memory", "sizes")
+ROUNDS = {"start": 3, "sizes": 3, "schemes": 5}  # where not the default
+
+
+def main() -> int:
+    """Runs the sections asked for and prints their tables; 1 where a target is missed."""
+    options = _parse()
+    started = time.monotonic()
+    rows = []
+    for section in options.only:
+        rows += (measured := _measure(section, options.rounds or ROUNDS.get(section, 9)))
+        print("\n".join(_format(measured)), flush=True)
+    print(f"\n{time.monotonic() - started:.0f} s on {_machine()['processor']}, {os.cpu_count()} cores")
+    if options.json:
+        report = {"machine": _machine(), "rows": [_as_dict(row) for row in rows]}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    return int(any(row.is_met is False for row in rows))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS)
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often all is run in turn")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there too")
+    return parser.parse_args()
+
+
+def _measure(section: str, rounds: int) -> list:
+    import processes
+    import sizes
+
+    import epoch
+    import training
+
+    measure = {
+        "step": training.measure_rivals,
+        "schemes": training.measure_schemes,
+        "epoch": epoch.measure_callbacks,
+        "generate": epoch.measure_generate,
+        "start": processes.measure_start,
+        "memory": processes.measure_memory,
+        "sizes": sizes.measure_sizes,
+    }
+    return measure[section](rounds)
+
+
+def _format(rows: list) -> list[str]:
+    width = max(len(f"{row.what} / {row.over}") for row in rows)
+    header = f"{rows[0].section:{width}}   ratio    quartiles      CPU    amount  target"
+    return ["", header, "-" * len(header), *(_format_row(row, width) for row in rows)]
+
+
+def _format_row(row, width: int) -> str:
+    cpu = "      " if row.cpu_ratio is None else f"{row.cpu_ratio:6.3f}"
+    target = ""
+    if row.is_met is not None:
+        bound = f"at least {row.at_least}" if row.at_most is None else f"at most {row.at_most}"
+        target = f"{bound}: {'met' if row.is_met else 'MISSED'}"
+    name = f"{row.what} / {row.over}"
+    spread = f"{row.low:.3f}-{row.high:.3f}"
+    amount = f"{row.amount:.4g} {row.unit}"
+    return f"{name:{width}}  {row.ratio:6.3f}  {spread:13}  {cpu}  {amount:>9}  {target}".rstrip()
+
+
+def _as_dict(row) -> dict:
+    return dataclasses.asdict(row) | {"is_met": row.is_met}
+
+
+def _machine() -> dict:
+    import keras
+    import tensorflow as tf
+
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

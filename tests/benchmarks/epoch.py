@@ -1,0 +1,165 @@
+"""What callbacks and validation add to an epoch of MNIST, and `generate` to the bare generator."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import callbacks
+from gan.features import load_classifier
+from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
+from timing import Row, Sample, compare, interleave, repeat
+from training import NUM_CLASSES, make_dataset, make_gan
+
+__all__ = ["measure_callbacks", "measure_generate"]
+
+STEPS_IN_EPOCH = 937  # one pass over MNIST
+STEPS_RUN = 60  # of which the time of a step is taken
+VALIDATION_IMAGES, VALIDATION_BATCH_SIZE = 5000, 250  # as train.py's
+EPOCH, OURS, VALIDATION = "epoch", "callbacks of train.py, all", "validation, 5,000 images"
+
+
+def measure_callbacks(rounds: int) -> list[Row]:
+    """Shares of an epoch. Steps are alike, so few are run, and their time taken times 937."""
+    metrics = [
+        metric(load_classifier("mnist")) for metric in (FrechetDistance, ClassifierScore, ClassBalance)
+    ]
+    gan = make_gan(metrics=metrics)
+    with tempfile.TemporaryDirectory() as folder:
+        watched = _callbacks(Path(folder))
+        clocks = {name: _HookClock(callback) for name, callback in watched.items()}
+        steps = _EpochClock(clocks)
+        gan.fit(
+            make_dataset(),
+            steps_per_epoch=STEPS_RUN,
+            epochs=1 + rounds,
+            validation_data=_validation_data(),
+            callbacks=[*watched.values(), steps],
+            verbose=0,
+        )
+    samples = {name: epochs[1:] for name, epochs in steps.samples.items()}  # the first one traces
+    rows = [compare("epoch", samples, name, EPOCH) for name in watched]
+    return [
+        compare("epoch", samples, OURS, EPOCH, at_most=0.02),
+        *rows,
+        compare("epoch", samples, VALIDATION, EPOCH, at_most=0.05),
+    ]
+
+
+def _callbacks(folder: Path) -> dict[str, keras.callbacks.Callback]:
+    real_images = np.zeros((100, 28, 28, 1), np.uint8)
+    return {
+        "ProgressBar": callbacks.ProgressBar(("d_loss", "g_loss")),
+        "TerminateOnNaN (Keras)": keras.callbacks.TerminateOnNaN(),
+        "SampleGrid": callbacks.SampleGrid(folder / "samples", real_images=real_images, seed=0),
+        "TensorBoardSamples": callbacks.TensorBoardSamples(folder / "logs", real_images=real_images, seed=0),
+        "TensorBoard (Keras)": keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
+        "CSVLogger (Keras)": keras.callbacks.CSVLogger(folder / "history.csv"),
+        "TimeLimit": callbacks.TimeLimit(60),
+        "Checkpoint": callbacks.Checkpoint(folder / "checkpoints", monitor="val_frechet_distance"),
+    }
+
+
+def _validation_data() -> tf.data.Dataset:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (VALIDATION_IMAGES, 28, 28, 1), np.uint8)
+    labels = rng.integers(0, NUM_CLASSES, VALIDATION_IMAGES, np.int32)
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(VALIDATION_BATCH_SIZE).prefetch(1)
+
+
+class _HookClock:
+    """Adds up the seconds spent in a callback's hooks, those of train batches apart from the rest."""
+
+    def __init__(self, callback: keras.callbacks.Callback):
+        self.reset()
+        for name in dir(callback):
+            if name.startswith("on_") and name not in ("on_train_begin", "on_train_end"):
+                setattr(callback, name, self._timed(name, getattr(callback, name)))
+
+    def reset(self) -> None:
+        self.batches, self.rest = Sample(0, 0), Sample(0, 0)
+
+    def _timed(self, name: str, hook):
+        kind = "batches" if name.startswith("on_train_batch") else "rest"
+
+        def timed(*arguments, **named):
+            wall, cpu = time.perf_counter(), time.process_time()
+            result = hook(*arguments, **named)
+            before = getattr(self, kind)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            setattr(self, kind, Sample(before.wall + wall, before.cpu + cpu))
+            return result
+
+        return timed
+
+    def per_epoch(self) -> Sample:
+        """The seconds in one epoch of MNIST."""
+        times = STEPS_IN_EPOCH / STEPS_RUN
+        return Sample(
+            times * self.batches.wall + self.rest.wall,
+            times * self.batches.cpu + self.rest.cpu,
+        )
+
+
+class _EpochClock(keras.callbacks.Callback):
+    """Samples of an epoch of MNIST and of its parts. It comes last, so the others' hooks are done."""
+
+    def __init__(self, clocks: dict[str, _HookClock]):
+        super().__init__()
+        self.clocks = clocks
+        self.samples = {name: [] for name in (*clocks, EPOCH, OURS, VALIDATION)}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for clock in self.clocks.values():
+            clock.reset()
+        self.begin = _now()
+
+    def on_test_begin(self, logs=None):
+        steps = _since(self.begin)
+        times = STEPS_IN_EPOCH / STEPS_RUN
+        self.steps = Sample(times * steps.wall, times * steps.cpu)
+        self.test_begin = _now()
+
+    def on_test_end(self, logs=None):
+        self.samples[VALIDATION].append(_since(self.test_begin))
+
+    def on_epoch_end(self, epoch, logs=None):
+        parts = {name: clock.per_epoch() for name, clock in self.clocks.items()}
+        for name, sample in parts.items():
+            self.samples[name].append(sample)
+        self.samples[OURS].append(_sum(list(parts.values())))
+        between = _sum([clock.rest for clock in self.clocks.values()])
+        self.samples[EPOCH].append(_sum([self.steps, self.samples[VALIDATION][-1], between]))
+
+
+def _now() -> Sample:
+    return Sample(time.perf_counter(), time.process_time())
+
+
+def _since(then: Sample) -> Sample:
+    now = _now()
+    return Sample(now.wall - then.wall, now.cpu - then.cpu)
+
+
+def _sum(samples: list[Sample]) -> Sample:
+    return Sample(sum(sample.wall for sample in samples), sum(sample.cpu for sample in samples))
+
+
+def measure_generate(rounds: int, count: int = 10_000) -> list[Row]:
+    """`generate` against the generator alone, compiled, in batches of the same size."""
+    gan = make_gan()
+    batch_size = 250
+    latents = tf.random.normal((batch_size, gan.latent_dim))
+    labels = tf.range(batch_size) % NUM_CLASSES
+    draw = tf.function(lambda: gan.sampler([latents, labels], training=False), autograph=False)
+
+    def draw_all():
+        for _ in range(count // batch_size):
+            draw()
+
+    ours, bare = f"generate({count})", "the bare generator"
+    contenders = {ours: repeat(lambda: gan.generate(count), 1), bare: repeat(draw_all, 1)}
+    return [compare("generate", interleave(contenders, rounds), ours, bare, at_most=1.05)]

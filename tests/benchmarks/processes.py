@@ -1,0 +1,141 @@
+"""What needs a process of its own: the time from a cold shell to the first step, and memory.
+
+Each script below runs in a fresh Python and prints what it found. Linux and macOS.
+"""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from timing import Row, Sample, compare, interleave
+
+__all__ = ["measure_memory", "measure_start"]
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent.parent
+IMPORT, REFERENCE = "import tensorflow", "import tensorflow and one bare step"
+LIBRARY, TRAIN = "first step of fit", "first step shown by train.py"
+
+PRINT_PEAK = """
+import resource
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+FIRST_BARE_STEP = """
+import tensorflow
+from steps import Batch, bare_step
+from training import BATCH_SIZE, NUM_CLASSES, make_networks
+bare_step(*make_networks(), Batch(BATCH_SIZE, NUM_CLASSES))()
+"""
+
+FIRST_STEP = """
+import numpy as np
+from gan import GAN, build_discriminator, build_generator
+from gan.data import pipeline
+gan = GAN(build_generator(num_classes=10), build_discriminator(num_classes=10), num_classes=10)
+gan.compile()
+images, labels = np.zeros((640, 28, 28, 1), np.uint8), np.zeros(640, np.int32)
+gan.fit(pipeline(images, labels, batch_size=64, seed=0), steps_per_epoch=1, verbose=0)
+"""
+
+LONG_FIT = """
+import sys
+import keras
+from gan import GAN, build_discriminator, build_generator
+from gan.data import load, pipeline
+
+def resident_mebibytes():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * 4096 / 2**20
+
+class Watch(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 in (1_000, 20_000):
+            print(resident_mebibytes())
+
+gan = GAN(build_generator(width=4, latent_dim=8), build_discriminator(width=4))
+gan.compile()
+data = pipeline(load("digits").train_images, batch_size=4, seed=0)
+gan.fit(data, steps_per_epoch=20_000, verbose=0, callbacks=[Watch()])
+"""
+
+
+def measure_start(rounds: int) -> list[Row]:
+    """Whole processes in turn, the first of each left out (the disk's cache)."""
+    contenders = {
+        IMPORT: lambda: _clock_script(IMPORT),
+        REFERENCE: lambda: _clock_script(FIRST_BARE_STEP),
+        LIBRARY: lambda: _clock_script(FIRST_STEP),
+        TRAIN: _clock_train,
+    }
+    samples = interleave(contenders, rounds)
+    return [
+        compare("start", samples, IMPORT, REFERENCE),
+        compare("start", samples, LIBRARY, REFERENCE, at_most=1.3),
+        compare("start", samples, TRAIN, REFERENCE, at_most=1.3),
+    ]
+
+
+def measure_memory(rounds: int) -> list[Row]:
+    """Growth over 19,000 steps of a tiny GAN; and the most that the default one takes by its first step."""
+    early, late = map(float, _run_script(LONG_FIT).split())
+    bare, first = (_peak_mebibytes(script) for script in (IMPORT, FIRST_STEP))
+    return [
+        _memory_row("after 20,000 steps", "after 1,000", late, early, at_most=1.01),
+        _memory_row("peak by the first step", "by import tensorflow", first, bare),
+    ]
+
+
+def _memory_row(what: str, over: str, mebibytes: float, reference: float, **target) -> Row:
+    ratio = mebibytes / reference
+    return Row("memory", what, over, ratio, low=ratio, high=ratio, amount=mebibytes, unit="MiB", **target)
+
+
+def _peak_mebibytes(script: str) -> float:
+    units = 2**20 if sys.platform == "darwin" else 2**10
+    return float(_run_script(script + PRINT_PEAK)) / units
+
+
+def _run_script(script: str) -> str:
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": f"{HERE}{os.pathsep}{PROJECT}"}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def _clock_script(script: str) -> Sample:
+    wall, cpu = time.perf_counter(), os.times()
+    _run_script(script)
+    return _elapsed(wall, cpu)
+
+
+def _clock_train() -> Sample:
+    """Until the progress bar shows the first step, as someone at the terminal sees it."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = [sys.executable, str(PROJECT / "train.py"), "--dataset", "digits"]
+        program += ["--run-dir", f"{folder}/run"]
+        wall, cpu = time.perf_counter(), os.times()
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(program[0], program)
+        _read_until(terminal, re.compile(rb"\b1/500\b"))
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        os.close(terminal)
+        return _elapsed(wall, cpu)
+
+
+def _read_until(terminal: int, pattern: re.Pattern) -> None:
+    seen = b""
+    while not pattern.search(seen):
+        seen += os.read(terminal, 1024)
+
+
+def _elapsed(wall: float, cpu: os.times_result) -> Sample:
+    now = os.times()
+    spent = now.children_user + now.children_system - cpu.children_user - cpu.children_system
+    return Sample(time.perf_counter() - wall, spent)

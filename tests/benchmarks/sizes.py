@@ -1,0 +1,56 @@
+"""Whether time follows arithmetic: batches from 16 to 1024, widths from one to four times."""
+
+import math
+
+from keras import layers
+
+from timing import Row, compare, fit_contender, interleave
+from training import make_dataset, make_gan
+
+__all__ = ["measure_sizes"]
+
+SIZES = ((16, 32), (64, 32), (256, 32), (1024, 32), (64, 64), (64, 96), (64, 128))  # batch, width
+REFERENCE = (64, 32)
+
+
+def measure_sizes(rounds: int) -> list[Row]:
+    """Time per arithmetic, over that of the default batch and width: 1 where all cost the same."""
+    contenders, arithmetic = {}, {}
+    for batch_size, width in SIZES:
+        gan = make_gan(width=width)
+        name = _name(batch_size, width)
+        steps = max(3, round(24 * 64 * 32 / (batch_size * width)))
+        contenders[name] = fit_contender(gan, make_dataset(batch_size), steps)
+        arithmetic[name] = batch_size * _multiplications_of_step(gan)
+    samples = interleave(contenders, rounds)
+    reference = _name(*REFERENCE)
+    return [
+        compare("sizes", samples, name, reference, scale=arithmetic[reference] / arithmetic[name])
+        for name in contenders
+    ]
+
+
+def _name(batch_size: int, width: int) -> str:
+    return f"batch {batch_size}, width {width}, per arithmetic"
+
+
+def _multiplications_of_step(gan) -> int:
+    """An image's share: three passes of the generator (one forward, two backward), eight of the other.
+
+    The discriminator goes forward three times, back to its weights twice, and back to its input three
+    times.
+    """
+    return 3 * _multiplications(gan.generator) + 8 * _multiplications(gan.discriminator)
+
+
+def _multiplications(network) -> int:
+    """One forward pass of one image."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, layers.Conv2DTranspose):
+            total += math.prod(layer.input.shape[1:3]) * math.prod(layer.kernel.shape)
+        elif isinstance(layer, layers.Conv2D):
+            total += math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
+        elif isinstance(layer, layers.Dense):
+            total += math.prod(layer.kernel.shape)
+    return total

@@ -1,0 +1,206 @@
+"""Train steps to compare with, each as bare as it can be: a compiled function, and nothing around it.
+
+All learn from the same constant batch; their optimizer is TensorFlow's own fused Adam kernel, one call
+a variable, unless they are someone else's, who use Keras's.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+__all__ = [
+    "BETA_1",
+    "LATENT_DIM",
+    "LEARNING_RATE",
+    "Batch",
+    "bare_step",
+    "textbook_step",
+    "tutorial_discriminator",
+    "tutorial_generator",
+    "tutorial_step",
+]
+
+LATENT_DIM = 100
+LEARNING_RATE, BETA_1, BETA_2 = 1e-3, 0.5, 0.999
+
+
+class Batch:
+    """One batch of noise in the place of images, with labels where there are classes."""
+
+    def __init__(self, size: int, num_classes: int | None, image_shape=(28, 28, 1)):
+        rng = np.random.default_rng(0)
+        self.size = size
+        self.images = tf.constant(rng.uniform(-1, 1, (size, *image_shape)), tf.float32)
+        self.labels = (
+            None if num_classes is None else tf.constant(rng.integers(0, num_classes, size), tf.int32)
+        )
+        self.latents = tf.constant(rng.standard_normal((size, LATENT_DIM)), tf.float32)
+
+    def beside(self, inputs):
+        """The inputs as the networks take them: with the labels where there are any."""
+        return inputs if self.labels is None else [inputs, self.labels]
+
+    def beside_twice(self, inputs):
+        """The same for two batches joined to one."""
+        return inputs if self.labels is None else [inputs, tf.concat([self.labels, self.labels], 0)]
+
+
+class _FusedAdam:
+    def __init__(self, variables: list):
+        self.states = [(v, tf.Variable(tf.zeros(v.shape)), tf.Variable(tf.zeros(v.shape))) for v in variables]
+
+    def apply(self, gradients) -> None:
+        for (variable, momentum, velocity), gradient in zip(self.states, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=momentum.handle,
+                v=velocity.handle,
+                beta1_power=BETA_1,
+                beta2_power=BETA_2,
+                lr=LEARNING_RATE,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=1e-7,
+                grad=tf.convert_to_tensor(gradient),
+            )
+
+
+def bare_step(generator, discriminator, batch: Batch, update: str = "alternating", join=False, jit=False):
+    """The floor: the passes that the update scheme needs, forward and backward, and both updates.
+
+    Args:
+        update: as in `GAN.compile`.
+        join: whether the discriminator sees real and fake images as one batch, or two.
+        jit: whether XLA compiles it.
+    """
+    generator_adam = _FusedAdam(generator.trainable_variables)
+    discriminator_adam = _FusedAdam(discriminator.trainable_variables)
+
+    def judge(some_images):
+        return discriminator(batch.beside(some_images), training=True)
+
+    @tf.function(autograph=False, jit_compile=jit)
+    def step():
+        with tf.GradientTape() as generator_tape:
+            fake_images = generator(batch.beside(batch.latents), training=True)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(fake_images)
+            if join:
+                both = batch.beside_twice(tf.concat([batch.images, fake_images], 0))
+                real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
+            else:
+                real_logits, fake_logits = judge(batch.images), judge(fake_images)
+            d_loss = _mean_softplus(-real_logits) + _mean_softplus(fake_logits)
+            g_loss = _mean_softplus(-fake_logits)
+        discriminator_adam.apply(tape.gradient(d_loss, discriminator.trainable_variables))
+        if update == "alternating":
+            with tf.GradientTape() as tape:
+                tape.watch(fake_images)
+                g_loss = _mean_softplus(-judge(fake_images))
+        image_gradients = tape.gradient(g_loss, fake_images)
+        variables = generator.trainable_variables
+        generator_adam.apply(
+            generator_tape.gradient(fake_images, variables, output_gradients=image_gradients)
+        )
+        return d_loss, g_loss
+
+    return step
+
+
+def textbook_step(generator, discriminator, batch: Batch):
+    """The step of the keras.io guide's GAN, https://keras.io/guides/custom_train_step_in_tensorflow/.
+
+    The discriminator learns from images made for it, joined with the real ones; then new images are
+    made for the generator to learn from. (The networks are told that they train, which the guide
+    forgets; its noise on the labels is left out.)
+    """
+    generator_adam, discriminator_adam = _keras_adam(LEARNING_RATE), _keras_adam(LEARNING_RATE)
+
+    def generate():
+        return generator(batch.beside(tf.random.normal((batch.size, LATENT_DIM))), training=True)
+
+    @tf.function(autograph=False)
+    def step():
+        both = batch.beside_twice(tf.concat([generate(), batch.images], 0))
+        with tf.GradientTape() as tape:
+            fake_logits, real_logits = tf.split(discriminator(both, training=True), 2)
+            d_loss = _mean_softplus(-real_logits) + _mean_softplus(fake_logits)
+        variables = discriminator.trainable_variables
+        discriminator_adam.apply(tape.gradient(d_loss, variables), variables)
+        with tf.GradientTape() as tape:
+            g_loss = _mean_softplus(-discriminator(batch.beside(generate()), training=True))
+        variables = generator.trainable_variables
+        generator_adam.apply(tape.gradient(g_loss, variables), variables)
+        return d_loss, g_loss
+
+    step()
+    return step
+
+
+def tutorial_step(generator, discriminator, batch: Batch):
+    """The step of TensorFlow's DCGAN tutorial, https://www.tensorflow.org/tutorials/generative/dcgan."""
+    generator_adam, discriminator_adam = _keras_adam(1e-4), _keras_adam(1e-4)
+
+    @tf.function
+    def step():
+        noise = tf.random.normal((batch.size, LATENT_DIM))
+        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
+            generated_images = generator(batch.beside(noise), training=True)
+            real_logits = discriminator(batch.beside(batch.images), training=True)
+            fake_logits = discriminator(batch.beside(generated_images), training=True)
+            g_loss = _mean_softplus(-fake_logits)
+            d_loss = _mean_softplus(-real_logits) + _mean_softplus(fake_logits)
+        variables = generator.trainable_variables
+        generator_adam.apply(generator_tape.gradient(g_loss, variables), variables)
+        variables = discriminator.trainable_variables
+        discriminator_adam.apply(discriminator_tape.gradient(d_loss, variables), variables)
+        return d_loss, g_loss
+
+    step()
+    return step
+
+
+def tutorial_generator() -> keras.Model:
+    """The tutorial's generator, layer by layer."""
+    return keras.Sequential(
+        [
+            keras.Input((LATENT_DIM,)),
+            layers.Dense(7 * 7 * 256, use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(),
+            layers.Reshape((7, 7, 256)),
+            layers.Conv2DTranspose(128, 5, 1, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(),
+            layers.Conv2DTranspose(64, 5, 2, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(),
+            layers.Conv2DTranspose(1, 5, 2, padding="same", use_bias=False, activation="tanh"),
+        ]
+    )
+
+
+def tutorial_discriminator() -> keras.Model:
+    """The tutorial's discriminator, layer by layer."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(64, 5, 2, padding="same"),
+            layers.LeakyReLU(),
+            layers.Dropout(0.3),
+            layers.Conv2D(128, 5, 2, padding="same"),
+            layers.LeakyReLU(),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+
+
+def _keras_adam(learning_rate: float) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(learning_rate, beta_1=BETA_1)
+
+
+def _mean_softplus(logits):
+    return tf.reduce_mean(tf.nn.softplus(logits))

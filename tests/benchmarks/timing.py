@@ -1,0 +1,121 @@
+"""Ratios that a shared and noisy machine cannot spoil: everything compared is run turn by turn."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+
+import keras
+
+__all__ = ["Contender", "Row", "Sample", "compare", "fit_contender", "interleave", "repeat"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Seconds that one unit of work took: by the clock, and of all cores together."""
+
+    wall: float
+    cpu: float
+
+
+Contender = Callable[[], Sample]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table: a measure over a reference, round by round.
+
+    Attributes:
+        section: the part of the benchmark that it belongs to.
+        what: what was measured.
+        over: what it is divided by.
+        ratio: the median over the rounds; `low` and `high` are the quartiles.
+        cpu_ratio: the same of CPU seconds, or None where they were not measured.
+        amount: how much that was, the median, in `unit`s.
+        at_most: the target, if there is one; `at_least` likewise.
+    """
+
+    section: str
+    what: str
+    over: str
+    ratio: float
+    low: float
+    high: float
+    cpu_ratio: float | None = None
+    amount: float | None = None
+    unit: str = "ms"
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target is reached; None without one."""
+        if self.at_most is not None:
+            return self.ratio <= self.at_most
+        return None if self.at_least is None else self.ratio >= self.at_least
+
+
+def repeat(work: Callable[[], object], count: int) -> Contender:
+    """Makes a contender of a call: the mean of `count` in a row."""
+
+    def measure() -> Sample:
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(count):
+            work()
+        return Sample((time.perf_counter() - wall) / count, (time.process_time() - cpu) / count)
+
+    return measure
+
+
+def fit_contender(gan, dataset, steps: int) -> Contender:
+    """A step of `fit`: the mean of `steps` within one epoch, whose first steps are left out."""
+
+    def measure() -> Sample:
+        clock = _StepClock(first=3, steps=steps)
+        gan.fit(dataset, steps_per_epoch=3 + steps, epochs=1, verbose=0, callbacks=[clock])
+        return clock.sample
+
+    return measure
+
+
+class _StepClock(keras.callbacks.Callback):
+    def __init__(self, first: int, steps: int):
+        super().__init__()
+        self.first, self.steps = first, steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.first - 1:
+            self.wall, self.cpu = time.perf_counter(), time.process_time()
+        if batch == self.first + self.steps - 1:
+            wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+            self.sample = Sample(wall / self.steps, cpu / self.steps)
+
+
+def interleave(contenders: dict[str, Contender], rounds: int) -> dict[str, list[Sample]]:
+    """Runs all in turn, `rounds` times after one round of warm-up that is left out."""
+    for measure in contenders.values():
+        measure()
+    samples = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, measure in contenders.items():
+            samples[name].append(measure())
+    return samples
+
+
+def compare(
+    section: str, samples: dict[str, list[Sample]], what: str, over: str, scale: float = 1.0, **target
+) -> Row:
+    """The row of one contender over another, the ratios multiplied by `scale`."""
+    pairs = list(zip(samples[what], samples[over], strict=True))
+    ratios = sorted(scale * a.wall / b.wall for a, b in pairs)
+    return Row(
+        section,
+        what,
+        over,
+        ratio=statistics.median(ratios),
+        low=ratios[len(ratios) // 4],
+        high=ratios[-1 - len(ratios) // 4],
+        cpu_ratio=statistics.median(scale * a.cpu / b.cpu for a, b in pairs),
+        amount=1000 * statistics.median(a.wall for a, _ in pairs),
+        **target,
+    )

@@ -1,0 +1,127 @@
+"""The train step through `fit`, beside its floor, other schemes, and other people's steps."""
+
+import keras
+import numpy as np
+
+from gan import GAN, build_discriminator, build_generator
+from gan.data import pipeline
+from steps import (
+    LATENT_DIM,
+    Batch,
+    bare_step,
+    textbook_step,
+    tutorial_discriminator,
+    tutorial_generator,
+    tutorial_step,
+)
+from timing import Contender, Row, compare, fit_contender, interleave, repeat
+
+__all__ = [
+    "BATCH_SIZE",
+    "NUM_CLASSES",
+    "make_dataset",
+    "make_gan",
+    "make_networks",
+    "measure_rivals",
+    "measure_schemes",
+]
+
+BATCH_SIZE, NUM_CLASSES = 64, 10  # as train.py's
+TUTORIAL_BATCH_SIZE = 256
+IMAGES = 60_000  # as many as MNIST has
+STEPS = 24  # in a row, about half a second
+FIT, LOOP, FLOOR = "fit, alternating", "bare loop over its step", "floor, alternating"
+FIT_AT_ONCE, FLOOR_AT_ONCE = "fit, simultaneous", "floor, simultaneous"
+PIPELINE, TEXTBOOK = "input pipeline alone", "textbook's step"
+TUTORIAL, TUTORIAL_HERE = "tutorial's step and networks, per image", "tutorial's step, our networks"
+
+
+def make_gan(width: int = 32, num_classes: int | None = NUM_CLASSES, **compile_arguments) -> GAN:
+    """The default GAN, as train.py makes it of MNIST."""
+    networks = (
+        build(num_classes=num_classes, width=width) for build in (build_generator, build_discriminator)
+    )
+    gan = GAN(*networks, num_classes=num_classes)
+    gan.compile(**compile_arguments)
+    return gan
+
+
+def make_dataset(batch_size: int = BATCH_SIZE):
+    """Noise in MNIST's place, through our pipeline."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, 28, 28, 1), np.uint8)
+    return pipeline(images, rng.integers(0, NUM_CLASSES, IMAGES), batch_size=batch_size, seed=0)
+
+
+def measure_rivals(rounds: int) -> list[Row]:
+    """Our step against its floor, its pipeline, the textbook's and the tutorial's."""
+    samples = interleave(_rivals(), rounds)
+    section = "step"
+    per_image = BATCH_SIZE / TUTORIAL_BATCH_SIZE
+    return [
+        compare(section, samples, FIT, FLOOR, at_most=1.10),
+        compare(section, samples, FIT_AT_ONCE, FLOOR_AT_ONCE, at_most=1.10),
+        compare(section, samples, FIT, LOOP),
+        compare(section, samples, PIPELINE, FIT, at_most=0.02),
+        compare(section, samples, FIT_AT_ONCE, FIT),
+        compare(section, samples, TEXTBOOK, FIT),
+        compare(section, samples, TEXTBOOK, FIT_AT_ONCE, at_least=1.4),
+        compare(section, samples, TUTORIAL_HERE, FIT),
+        compare(section, samples, TUTORIAL, FIT, scale=per_image, at_least=6),
+    ]
+
+
+def _rivals() -> dict[str, Contender]:
+    dataset = make_dataset()
+    gan, at_once = make_gan(), make_gan(update="simultaneous")
+    batch = Batch(BATCH_SIZE, NUM_CLASSES)
+    gan.make_train_function()
+    batches, iterator = iter(dataset), iter(dataset)
+    tutorial = (tutorial_generator(), tutorial_discriminator(), Batch(TUTORIAL_BATCH_SIZE, None))
+    return {
+        FIT: fit_contender(gan, dataset, STEPS),
+        FLOOR: repeat(bare_step(*make_networks(), batch), STEPS),
+        LOOP: repeat(lambda: gan.train_function(iterator), STEPS),
+        FIT_AT_ONCE: fit_contender(at_once, dataset, STEPS),
+        FLOOR_AT_ONCE: repeat(bare_step(*make_networks(), batch, update="simultaneous"), STEPS),
+        PIPELINE: repeat(lambda: next(batches), 10 * STEPS),
+        TEXTBOOK: repeat(textbook_step(*make_networks(), batch), STEPS),
+        TUTORIAL_HERE: repeat(tutorial_step(*make_networks(), batch), STEPS),
+        TUTORIAL: repeat(tutorial_step(*tutorial), 2),
+    }
+
+
+def make_networks(**arguments) -> tuple[keras.Model, keras.Model]:
+    return (
+        build_generator(latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, **arguments),
+        build_discriminator(num_classes=NUM_CLASSES, **arguments),
+    )
+
+
+def measure_schemes(rounds: int) -> list[Row]:
+    """What each choice of `compile` costs, through `fit`; and ways to run the same arithmetic, bare."""
+    dataset, batch = make_dataset(), Batch(BATCH_SIZE, NUM_CLASSES)
+    choices = {
+        "penalty r1": {"penalty": "r1"},
+        "penalty r1+r2": {"penalty": "r1+r2"},
+        "penalty wgan_gp": {"penalty": "wgan_gp"},
+        "loss relativistic": {"loss": "relativistic"},
+        "steps_per_execution 8": {"steps_per_execution": 8},
+        "jit_compile": {"jit_compile": True},
+    }
+    contenders = {FIT: fit_contender(make_gan(), dataset, STEPS)}
+    for name, arguments in choices.items():
+        contenders[name] = fit_contender(make_gan(**arguments), dataset, STEPS)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    contenders["mixed_bfloat16"] = fit_contender(make_gan(), dataset, STEPS)
+    keras.config.set_dtype_policy("float32")
+    contenders[FLOOR] = repeat(bare_step(*make_networks(), batch), STEPS)
+    contenders["floor, real and fake as one batch"] = repeat(
+        bare_step(*make_networks(), batch, join=True), STEPS
+    )
+    samples = interleave(contenders, rounds)
+    return [
+        compare("schemes", samples, name, FLOOR if name.startswith("floor") else FIT)
+        for name in contenders
+        if name not in (FIT, FLOOR)
+    ]

@@ -1,0 +1,34 @@
+"""The benchmarks run, and say what they measured; what they measured is for the person who reads it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+@pytest.mark.slow
+def test_they_print_a_table_and_write_it_as_json(tmp_path):
+    report = tmp_path / "report.json"
+    command = [sys.executable, BENCHMARKS, "--only", "generate", "epoch", "--rounds", "2", "--json", report]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode in (0, 1), run.stderr  # 1: a target is missed, which a busy machine may well do
+    rows = json.loads(report.read_text())["rows"]
+    assert {row["section"] for row in rows} == {"generate", "epoch"}
+    for row in rows:
+        assert 0 <= row["low"] <= row["ratio"] <= row["high"]
+        assert f"{row['what']} / {row['over']}" in run.stdout
+    shares = {row["what"]: row["ratio"] for row in rows if row["section"] == "epoch"}
+    parts = [share for what, share in shares.items() if "validation" not in what and "all" not in what]
+    assert sum(parts) == pytest.approx(shares["callbacks of train.py, all"], rel=0.5)
+    assert run.returncode == int(any(row["is_met"] is False for row in rows))
+
+
+def test_a_wrong_section_is_answered_before_tensorflow_is_loaded():
+    run = subprocess.run([sys.executable, BENCHMARKS, "--only", "speed"], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "invalid choice: 'speed'" in run.stderr
+    assert "tensorflow" not in run.stderr
