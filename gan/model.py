@@ -8,6 +8,7 @@ verdict on the same images; the generator's average follows. Everything random i
 
 import functools
 import inspect
+import math
 import types
 
 import keras
@@ -214,7 +215,9 @@ class GAN(keras.Model):
                 "simultaneous": from the pass the discriminator learned from, which saves a pass.
             discriminator_steps: the generator moves at every n-th train step only; from 1, and 1 where
                 a strategy spreads a batch over several replicas.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
+            run_eagerly, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
+            steps_per_execution: likewise; where it does not divide `steps_per_epoch`, the largest number
+                that divides both takes its place. 8 saves a twentieth of a step of the default networks.
 
         Raises:
             ValueError: for an argument that is not among these, or a player without trainable weights.
@@ -273,6 +276,7 @@ class GAN(keras.Model):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
         given = call.arguments
         self._check_fit(**given)
+        self._settle_steps_per_execution(given.get("steps_per_epoch"))
         if isinstance(given.get("x"), tf.data.Dataset):
             given.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
         return super().fit(*call.args, **call.kwargs)
@@ -292,12 +296,15 @@ class GAN(keras.Model):
         self._check_arrays(x, y)
         return super().test_on_batch(x, y, *args, **kwargs)
 
-    def _check_fit(self, x=None, y=None, validation_data=None, steps_per_epoch=None, **_) -> None:
-        if steps_per_epoch is not None and steps_per_epoch % self.steps_per_execution:
-            raise ValueError(
-                "`steps_per_epoch` must be a multiple of `steps_per_execution`, or Keras would go beyond it. "
-                f"Received: {steps_per_epoch} for {self.steps_per_execution}"
-            )
+    def _settle_steps_per_execution(self, steps_per_epoch: int | None) -> None:
+        """Lowers it to what divides the epoch, for on endless data Keras would go beyond the epoch's end."""
+        steps = self._compile_arguments.steps_per_execution if self._compile_arguments else 1
+        steps = steps if steps_per_epoch is None else math.gcd(steps, steps_per_epoch)
+        if steps != self.steps_per_execution:
+            self.steps_per_execution = steps
+            self.train_function = self.test_function = self.predict_function = None  # made for another
+
+    def _check_fit(self, x=None, y=None, validation_data=None, **_) -> None:
         self._check_arrays(x, y)
         if isinstance(validation_data, (tuple, list, np.ndarray)):
             self._check_arrays(*keras.utils.unpack_x_y_sample_weight(validation_data)[:2])

@@ -84,10 +84,21 @@ def test_ways_of_running_agree(num_classes, arguments):
         assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
 
 
-def test_an_epoch_of_broken_executions_is_refused():
-    """Keras would run an epoch on to the end of its last execution, and data that have no end with it."""
-    with pytest.raises(ValueError, match="multiple of `steps_per_execution`.*Received: 3 for 2"):
-        fit(make_gan(steps_per_execution=2))
+def test_executions_never_go_beyond_an_epoch(num_classes):
+    """By itself Keras would, on data that have no end: the largest number that divides the epoch is taken."""
+    one_by_one, grouped = make_gan(num_classes), make_gan(num_classes, steps_per_execution=4)
+    seen = []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    for steps_per_epoch, groups in ((6, [1, 3, 5]), (4, [3]), (3, [0, 1, 2])):
+        start = int(grouped.step)
+        seen.clear()
+        for gan, callbacks in ((one_by_one, []), (grouped, [watch])):
+            dataset = make_dataset(num_classes, start_step=start)
+            gan.fit(dataset, steps_per_epoch=steps_per_epoch, callbacks=callbacks, verbose=0)
+        assert seen == groups
+        assert int(grouped.step) == start + steps_per_epoch
+    assert_same_state(one_by_one, grouped)
+    assert grouped.get_compile_config()["steps_per_execution"] == 4
 
 
 def test_replicas_share_the_batch_as_one_device_has_it(request):

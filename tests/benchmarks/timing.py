@@ -69,24 +69,25 @@ def repeat(work: Callable[[], object], count: int) -> Contender:
 
 def fit_contender(gan, dataset, steps: int) -> Contender:
     """A step of `fit`: the mean of `steps` within one epoch, whose first steps are left out."""
+    warm_up = min(8, steps)
 
     def measure() -> Sample:
-        clock = _StepClock(first=3, steps=steps)
-        gan.fit(dataset, steps_per_epoch=3 + steps, epochs=1, verbose=0, callbacks=[clock])
+        clock = _StepClock(warm_up, steps)
+        gan.fit(dataset, steps_per_epoch=warm_up + steps, epochs=1, verbose=0, callbacks=[clock])
         return clock.sample
 
     return measure
 
 
 class _StepClock(keras.callbacks.Callback):
-    def __init__(self, first: int, steps: int):
+    def __init__(self, warm_up: int, steps: int):
         super().__init__()
-        self.first, self.steps = first, steps
+        self.warm_up, self.steps = warm_up, steps
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == self.first - 1:
+        if batch == self.warm_up - 1:
             self.wall, self.cpu = time.perf_counter(), time.process_time()
-        if batch == self.first + self.steps - 1:
+        if batch == self.warm_up + self.steps - 1:
             wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
             self.sample = Sample(wall / self.steps, cpu / self.steps)
 
