@@ -23,7 +23,7 @@ from gan.optimizer import ScaledTwoPlayerOptimizer, TwoPlayerOptimizer, recommen
 __all__ = ["GAN"]
 
 UPDATES = ("alternating", "simultaneous")
-GENERATE_BATCH_SIZE = 256
+GENERATE_BATCH_SIZE = 500
 
 
 @keras.saving.register_keras_serializable(package="gan")

@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SECTIONS = ("step", "schemes", "epoch", "generate", "start", "memory", "sizes")
-ROUNDS = {"start": 3, "sizes": 3, "schemes": 5}  # where not the default
+ROUNDS = {"start": 3, "sizes": 3, "schemes": 5, "generate": 15}  # where not the default
 
 
 def main() -> int:
