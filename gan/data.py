@@ -178,6 +178,7 @@ def pipeline(
         )
     arrays = [tf.constant(images)] + ([] if labels is None else [tf.constant(labels, tf.int32)])
 
+    @tf.autograph.experimental.do_not_convert  # it has nothing to convert, and looking for it takes time
     def make_batch(step):
         positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         rows = _shuffle(positions, len(images), seed)
