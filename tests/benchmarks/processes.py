@@ -1,6 +1,6 @@
 """What needs a process of its own: the time from a cold shell to the first step, and memory.
 
-Each script below runs in a fresh Python and prints what it found. Linux and macOS.
+Each script below runs in a fresh Python and prints what it found; of memory, as Linux tells it.
 """
 
 import os
@@ -22,8 +22,7 @@ IMPORT, REFERENCE = "import tensorflow", "import tensorflow and one bare step"
 LIBRARY, TRAIN = "first step of fit", "first four steps shown by train.py"
 
 PRINT_PEAK = """
-import resource
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 FIRST_BARE_STEP = """
@@ -97,8 +96,7 @@ def _memory_row(what: str, over: str, mebibytes: float, reference: float, **targ
 
 
 def _peak_mebibytes(script: str) -> float:
-    units = 2**20 if sys.platform == "darwin" else 2**10
-    return float(_run_script(script + PRINT_PEAK)) / units
+    return int(_run_script(script + PRINT_PEAK)) / 1024
 
 
 def _run_script(script: str) -> str:
