@@ -105,8 +105,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--steps-per-epoch",
         type=whole_number,
         metavar="N",
-        help=f"steps in an epoch (default: one pass over the data, down to a multiple of "
-        f"{STEPS_PER_EXECUTION}; {STEPS_FOR_SMALL} for a set of less than {SMALL_DATASET:,} images)",
+        help=f"steps in an epoch, best a multiple of {STEPS_PER_EXECUTION} (default: one pass over the data, "
+        f"down to such a multiple; {STEPS_FOR_SMALL} for a set of less than {SMALL_DATASET:,} images)",
     )
 
     recipe = parser.add_argument_group("recipe")

@@ -25,7 +25,7 @@ def to_uint8(images) -> np.ndarray:
     """Floats in [-1, 1] as uint8 pixels, rounded; what lies outside is clipped, and a NaN is black.
 
     Args:
-        images: a float array of any shape.
+        images: a float array with an axis or more.
     """
     pixels = np.asarray(images, dtype=np.float32) + np.float32(1.0)
     pixels *= 127.5

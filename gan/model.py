@@ -6,6 +6,7 @@ verdict on the same images; the generator's average follows. Everything random i
 (seed, step), and the step is a weight, so a run that is saved and resumed goes on to the same bits.
 """
 
+import contextlib
 import functools
 import inspect
 import math
@@ -149,11 +150,12 @@ class GAN(keras.Model):
         """
         latents = np.random.default_rng(seed).standard_normal((count, self.latent_dim), np.float32)
         labels = self._labels_to_draw(count, labels)
+        draw = self.call if self.run_eagerly else self._compiled_call
         drawn = np.empty((count, *self.image_shape), np.uint8)
         for start in range(0, count, GENERATE_BATCH_SIZE):
             chunk = slice(start, start + GENERATE_BATCH_SIZE)
             inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
-            drawn[chunk] = images.to_uint8(self._compiled_call(inputs).numpy())
+            drawn[chunk] = images.to_uint8(keras.ops.convert_to_numpy(draw(inputs)))
         return drawn
 
     @functools.cached_property
@@ -216,8 +218,9 @@ class GAN(keras.Model):
             discriminator_steps: the generator moves at every n-th train step only; from 1, and 1 where
                 a strategy spreads a batch over several replicas.
             run_eagerly, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
-            steps_per_execution: likewise; where it does not divide `steps_per_epoch`, the largest number
-                that divides both takes its place. 8 saves a twentieth of a step of the default networks.
+            steps_per_execution: likewise; where it does not divide `steps_per_epoch` or
+                `validation_steps`, the largest number that divides them all takes its place. 8 saves a
+                twentieth of a step of the default networks.
 
         Raises:
             ValueError: for an argument that is not among these, or a player without trainable weights.
@@ -276,15 +279,17 @@ class GAN(keras.Model):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
         given = call.arguments
         self._check_fit(**given)
-        self._settle_steps_per_execution(given.get("steps_per_epoch"))
+        self._settle_steps_per_execution(given.get("steps_per_epoch"), given.get("validation_steps"))
         if isinstance(given.get("x"), tf.data.Dataset):
             given.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
         return super().fit(*call.args, **call.kwargs)
 
     @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        self._check_arrays(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+    def evaluate(self, *args, **kwargs):
+        given = inspect.signature(super().evaluate).bind(*args, **kwargs).arguments
+        self._check_arrays(given.get("x"), given.get("y"))
+        with self._executions_that_divide(given.get("steps")):
+            return super().evaluate(*args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x, y=None, *args, **kwargs):
@@ -296,13 +301,26 @@ class GAN(keras.Model):
         self._check_arrays(x, y)
         return super().test_on_batch(x, y, *args, **kwargs)
 
-    def _settle_steps_per_execution(self, steps_per_epoch: int | None) -> None:
-        """Lowers it to what divides the epoch, for on endless data Keras would go beyond the epoch's end."""
+    def _settle_steps_per_execution(self, *steps_to_run: int | None) -> None:
+        """Lowers it to what divides the steps, for on endless data Keras would go beyond the last of them."""
         steps = self._compile_arguments.steps_per_execution if self._compile_arguments else 1
-        steps = steps if steps_per_epoch is None else math.gcd(steps, steps_per_epoch)
+        steps = math.gcd(steps, *filter(None, steps_to_run))
         if steps != self.steps_per_execution:
             self.steps_per_execution = steps
             self.train_function = self.test_function = self.predict_function = None  # made for another
+
+    @contextlib.contextmanager
+    def _executions_that_divide(self, steps: int | None):
+        """The same for an evaluation, which may be part of a `fit` and leaves that as it was."""
+        if steps is None or steps % self.steps_per_execution == 0:
+            yield
+            return
+        kept = self.steps_per_execution, self.test_function
+        self.steps_per_execution, self.test_function = math.gcd(self.steps_per_execution, steps), None
+        try:
+            yield
+        finally:
+            self.steps_per_execution, self.test_function = kept
 
     def _check_fit(self, x=None, y=None, validation_data=None, **_) -> None:
         self._check_arrays(x, y)

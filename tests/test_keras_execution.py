@@ -101,6 +101,23 @@ def test_executions_never_go_beyond_an_epoch(num_classes):
     assert grouped.get_compile_config()["steps_per_execution"] == 4
 
 
+def test_executions_never_go_beyond_an_evaluation():
+    """Neither in a `fit`, whose validation has steps of its own, nor when a callback evaluates amid one."""
+    gan, dataset, evaluated = make_gan(steps_per_execution=4), make_dataset(), []
+
+    def evaluate(batch, logs=None):
+        gan.evaluate(dataset, steps=3, verbose=0)
+        evaluated.append(int(gan.evaluation_step))
+
+    amid = keras.callbacks.LambdaCallback(on_train_batch_end=evaluate)
+    gan.fit(dataset, steps_per_epoch=8, callbacks=[amid], verbose=0)
+    assert evaluated == [3, 3]
+    assert int(gan.step) == 8
+    gan.fit(dataset, steps_per_epoch=8, validation_data=dataset, validation_steps=6, verbose=0)
+    assert int(gan.evaluation_step) == 6
+    assert int(gan.step) == 16
+
+
 def test_replicas_share_the_batch_as_one_device_has_it(request):
     """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
     script = request.config.rootpath / "tests" / "two_replicas.py"

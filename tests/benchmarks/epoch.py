@@ -1,7 +1,10 @@
 """What callbacks and validation add to an epoch of MNIST, and `generate` to the bare generator."""
 
+import contextlib
+import io
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -17,7 +20,8 @@ from training import NUM_CLASSES, make_dataset, make_gan
 __all__ = ["measure_callbacks", "measure_generate"]
 
 STEPS_IN_EPOCH = 936  # one pass over MNIST
-STEPS_RUN = 64  # of which the time of a step is taken
+STEPS_PER_EXECUTION = 8
+STEPS_RUN = 64  # of which the time of a step is taken, the first execution left out
 VALIDATION_IMAGES, VALIDATION_BATCH_SIZE = 5000, 250  # as train.py's
 EPOCH, OURS, VALIDATION = "epoch", "callbacks of train.py, all", "validation, 5,000 images"
 
@@ -27,8 +31,9 @@ def measure_callbacks(rounds: int) -> list[Row]:
     metrics = [
         metric(load_classifier("mnist")) for metric in (FrechetDistance, ClassifierScore, ClassBalance)
     ]
-    gan = make_gan(metrics=metrics, steps_per_execution=8)
-    with tempfile.TemporaryDirectory() as folder:
+    gan = make_gan(metrics=metrics, steps_per_execution=STEPS_PER_EXECUTION)
+    # The progress bar is to be drawn, though nobody sees it.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         watched = _callbacks(Path(folder))
         clocks = {name: _HookClock(callback) for name, callback in watched.items()}
         steps = _EpochClock(clocks)
@@ -38,7 +43,7 @@ def measure_callbacks(rounds: int) -> list[Row]:
             epochs=1 + rounds,
             validation_data=_validation_data(),
             callbacks=[*watched.values(), steps],
-            verbose=0,
+            verbose=1,
         )
     samples = {name: epochs[1:] for name, epochs in steps.samples.items()}  # the first one traces
     rows = [compare("epoch", samples, name, EPOCH) for name in watched]
@@ -71,37 +76,30 @@ def _validation_data() -> tf.data.Dataset:
 
 
 class _HookClock:
-    """Adds up the seconds spent in a callback's hooks, those of train batches apart from the rest."""
+    """Adds up the seconds spent in the hooks that `fit` calls on a callback in every epoch."""
 
     def __init__(self, callback: keras.callbacks.Callback):
         self.reset()
-        for name in dir(callback):
-            if name.startswith("on_") and name not in ("on_train_begin", "on_train_end"):
-                setattr(callback, name, self._timed(name, getattr(callback, name)))
+        for name in ("on_train_batch_begin", "on_train_batch_end", "on_epoch_begin", "on_epoch_end"):
+            setattr(callback, name, self._timed("batch" in name, getattr(callback, name)))
 
     def reset(self) -> None:
-        self.batches, self.rest = Sample(0, 0), Sample(0, 0)
+        self.batches, self.epoch = Sample(0, 0), Sample(0, 0)
 
-    def _timed(self, name: str, hook):
-        kind = "batches" if name.startswith("on_train_batch") else "rest"
-
+    def _timed(self, is_of_batch: bool, hook):
         def timed(*arguments, **named):
-            wall, cpu = time.perf_counter(), time.process_time()
-            result = hook(*arguments, **named)
-            before = getattr(self, kind)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            setattr(self, kind, Sample(before.wall + wall, before.cpu + cpu))
-            return result
+            begin = _now()
+            hook(*arguments, **named)
+            if is_of_batch:
+                self.batches = _sum([self.batches, _since(begin)])
+            else:
+                self.epoch = _sum([self.epoch, _since(begin)])
 
         return timed
 
     def per_epoch(self) -> Sample:
         """The seconds in one epoch of MNIST."""
-        times = STEPS_IN_EPOCH / STEPS_RUN
-        return Sample(
-            times * self.batches.wall + self.rest.wall,
-            times * self.batches.cpu + self.rest.cpu,
-        )
+        return _sum([_scale(self.batches, STEPS_IN_EPOCH / STEPS_RUN), self.epoch])
 
 
 class _EpochClock(keras.callbacks.Callback):
@@ -112,15 +110,13 @@ class _EpochClock(keras.callbacks.Callback):
         self.clocks = clocks
         self.samples = {name: [] for name in (*clocks, EPOCH, OURS, VALIDATION)}
 
-    def on_epoch_begin(self, epoch, logs=None):
-        for clock in self.clocks.values():
-            clock.reset()
-        self.begin = _now()
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == STEPS_PER_EXECUTION - 1:
+            self.begin = _now()
+        if batch == STEPS_RUN - 1:
+            self.steps = _scale(_since(self.begin), STEPS_IN_EPOCH / (STEPS_RUN - STEPS_PER_EXECUTION))
 
     def on_test_begin(self, logs=None):
-        steps = _since(self.begin)
-        times = STEPS_IN_EPOCH / STEPS_RUN
-        self.steps = Sample(times * steps.wall, times * steps.cpu)
         self.test_begin = _now()
 
     def on_test_end(self, logs=None):
@@ -130,9 +126,11 @@ class _EpochClock(keras.callbacks.Callback):
         parts = {name: clock.per_epoch() for name, clock in self.clocks.items()}
         for name, sample in parts.items():
             self.samples[name].append(sample)
-        self.samples[OURS].append(_sum(list(parts.values())))
-        between = _sum([clock.rest for clock in self.clocks.values()])
-        self.samples[EPOCH].append(_sum([self.steps, self.samples[VALIDATION][-1], between]))
+        self.samples[OURS].append(_sum(parts.values()))
+        once_an_epoch = [clock.epoch for clock in self.clocks.values()]
+        self.samples[EPOCH].append(_sum([self.steps, self.samples[VALIDATION][-1], *once_an_epoch]))
+        for clock in self.clocks.values():
+            clock.reset()
 
 
 def _now() -> Sample:
@@ -144,8 +142,13 @@ def _since(then: Sample) -> Sample:
     return Sample(now.wall - then.wall, now.cpu - then.cpu)
 
 
-def _sum(samples: list[Sample]) -> Sample:
+def _sum(samples: Iterable[Sample]) -> Sample:
+    samples = list(samples)
     return Sample(sum(sample.wall for sample in samples), sum(sample.cpu for sample in samples))
+
+
+def _scale(sample: Sample, factor: float) -> Sample:
+    return Sample(factor * sample.wall, factor * sample.cpu)
 
 
 def measure_generate(rounds: int, count: int = 10_000) -> list[Row]:

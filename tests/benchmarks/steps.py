@@ -10,9 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 __all__ = [
-    "BETA_1",
     "LATENT_DIM",
-    "LEARNING_RATE",
     "Batch",
     "bare_step",
     "textbook_step",
@@ -66,13 +64,12 @@ class _FusedAdam:
             )
 
 
-def bare_step(generator, discriminator, batch: Batch, update: str = "alternating", join=False, jit=False):
+def bare_step(generator, discriminator, batch: Batch, update: str = "alternating", join=False):
     """The floor: the passes that the update scheme needs, forward and backward, and both updates.
 
     Args:
         update: as in `GAN.compile`.
         join: whether the discriminator sees real and fake images as one batch, or two.
-        jit: whether XLA compiles it.
     """
     generator_adam = _FusedAdam(generator.trainable_variables)
     discriminator_adam = _FusedAdam(discriminator.trainable_variables)
@@ -80,7 +77,7 @@ def bare_step(generator, discriminator, batch: Batch, update: str = "alternating
     def judge(some_images):
         return discriminator(batch.beside(some_images), training=True)
 
-    @tf.function(autograph=False, jit_compile=jit)
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as generator_tape:
             fake_images = generator(batch.beside(batch.latents), training=True)

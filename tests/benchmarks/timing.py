@@ -1,4 +1,7 @@
-"""Ratios that a shared and noisy machine cannot spoil: everything compared is run turn by turn."""
+"""Ratios that a shared and noisy machine cannot spoil: everything compared is run turn by turn.
+
+On a CPU, that is, where a step is done when its call returns.
+"""
 
 import dataclasses
 import statistics
@@ -29,7 +32,8 @@ class Row:
         section: the part of the benchmark that it belongs to.
         what: what was measured.
         over: what it is divided by.
-        ratio: the median over the rounds; `low` and `high` are the quartiles.
+        ratio: the median over the rounds; `low` and `high` are the quartiles,
+            or None of what was measured once.
         cpu_ratio: the same of CPU seconds, or None where they were not measured.
         amount: how much that was, the median, in `unit`s.
         at_most: the target, if there is one; `at_least` likewise.
@@ -39,8 +43,8 @@ class Row:
     what: str
     over: str
     ratio: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     cpu_ratio: float | None = None
     amount: float | None = None
     unit: str = "ms"
@@ -93,13 +97,18 @@ class _StepClock(keras.callbacks.Callback):
 
 
 def interleave(contenders: dict[str, Contender], rounds: int) -> dict[str, list[Sample]]:
-    """Runs all in turn, `rounds` times after one round of warm-up that is left out."""
+    """Runs all in turn, `rounds` times after one round of warm-up that is left out.
+
+    Every second round goes backwards, so that none gains by its neighbor.
+    """
     for measure in contenders.values():
         measure()
     samples = {name: [] for name in contenders}
+    order = list(contenders)
     for _ in range(rounds):
-        for name, measure in contenders.items():
-            samples[name].append(measure())
+        for name in order:
+            samples[name].append(contenders[name]())
+        order.reverse()
     return samples
 
 

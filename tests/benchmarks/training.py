@@ -37,12 +37,12 @@ PIPELINE, TEXTBOOK = "input pipeline alone", "textbook's step"
 TUTORIAL, TUTORIAL_HERE = "tutorial's step and networks, per image", "tutorial's step, our networks"
 
 
-def make_gan(width: int = 32, num_classes: int | None = NUM_CLASSES, **compile_arguments) -> GAN:
+def make_gan(width: int = 32, ema_half_life_images: float | None = 10_000, **compile_arguments) -> GAN:
     """The default GAN, as train.py makes it of MNIST, but for Keras's one step per execution."""
     networks = (
-        build(num_classes=num_classes, width=width) for build in (build_generator, build_discriminator)
+        build(num_classes=NUM_CLASSES, width=width) for build in (build_generator, build_discriminator)
     )
-    gan = GAN(*networks, num_classes=num_classes)
+    gan = GAN(*networks, num_classes=NUM_CLASSES, ema_half_life_images=ema_half_life_images)
     gan.compile(**compile_arguments)
     return gan
 
@@ -112,6 +112,7 @@ def measure_schemes(rounds: int) -> list[Row]:
         "jit_compile": {"jit_compile": True},
     }
     contenders = {FIT: fit_contender(make_gan(), dataset, STEPS)}
+    contenders["no average"] = fit_contender(make_gan(ema_half_life_images=None), dataset, STEPS)
     for name, arguments in choices.items():
         contenders[name] = fit_contender(make_gan(**arguments), dataset, STEPS)
     keras.config.set_dtype_policy("mixed_bfloat16")
