@@ -400,7 +400,10 @@ def _restore(checkpoint, gan) -> int:
     """The epochs that the newest whole checkpoint has done, once the GAN stands where it was saved."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        epochs_done = checkpoint.restore(gan)
+        try:
+            epochs_done = checkpoint.restore(gan)
+        except ValueError as error:
+            raise UsageError(error) from error
     for warning in caught:
         print(f"train.py: NOTICE: {warning.message}", file=sys.stderr)
     return epochs_done

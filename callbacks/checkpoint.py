@@ -72,6 +72,9 @@ class Checkpoint(keras.callbacks.Callback):
 
         Returns:
             The number of epochs done: `fit`'s `initial_epoch`. 0 when there is no checkpoint.
+
+        Raises:
+            ValueError: when the newest whole one is of a model with other layers.
         """
         self._is_continued = True
         for manifest in reversed(self._manifests()):
@@ -79,7 +82,7 @@ class Checkpoint(keras.callbacks.Callback):
             if weights.is_file() and digest(weights) == manifest["sha256"]:
                 if model.optimizer is not None and not model.optimizer.built:
                     model.optimizer.build(model.trainable_variables)
-                model.load_weights(weights)
+                _load(model, weights)
                 return manifest["epoch"]
             warnings.warn(f"{weights} is damaged; an older checkpoint is used instead.", stacklevel=2)
         return 0
@@ -168,3 +171,15 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _manifest_path(self, epochs_done: int) -> Path:
         return self.directory / f"epoch_{epochs_done:04d}.json"
+
+
+def _load(model: keras.Model, weights: Path) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras warns where it leaves a part out
+            model.load_weights(weights)
+    except (ValueError, UserWarning) as error:
+        raise ValueError(
+            f"{weights} is whole, but of a model with other layers than this one: it was made by other "
+            f"networks, or by another version of them. Received: {model.name}"
+        ) from error

@@ -38,6 +38,12 @@ def test_a_restored_model_goes_on_to_the_same_bits(gan, num_classes, tmp_path):
     assert epochs_in(tmp_path) == [2, 3]
 
 
+def test_a_checkpoint_of_other_networks_is_named(tmp_path):
+    fit(make_gan(num_classes=3), callbacks=[Checkpoint(tmp_path)])
+    with pytest.raises(ValueError, match=r"epoch_0001.weights.h5 is whole, but of a model with other layers"):
+        Checkpoint(tmp_path).restore(make_gan())
+
+
 def test_nothing_to_restore(tmp_path):
     assert Checkpoint(tmp_path / "absent").restore(make_gan()) == 0
 

@@ -1,6 +1,7 @@
 """The main job as people run it: from the command line, in a process of its own where that matters."""
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 import train
 from conftest import size_of
-from gan import command_line, losses, penalties
+from gan import command_line, losses, networks, penalties
 from gan.data import Dataset
 from gan.model import UPDATES
 from gan.run import RunFolder
@@ -198,6 +199,14 @@ def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
     dataset = Dataset("mine", "mine", np.zeros((count, 1, 1, 1), np.uint8))
     config = train._settle(train._new_config(train.parse(["--batch-size", "100"])), dataset)
     assert config.steps_per_epoch == steps
+
+
+def test_a_run_of_other_networks_is_not_resumed(somewhere, monkeypatch, capsys):
+    assert run(*SHORT, "--epochs", 1, "--name", "old") == 0
+    wider = functools.partial(networks.build_discriminator, width=8)
+    monkeypatch.setattr(networks, "build_discriminator", wider)
+    assert run("--resume", "runs/old", "--epochs", 2) == 2
+    assert "is whole, but of a model with other layers" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
