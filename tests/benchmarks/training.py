@@ -37,12 +37,17 @@ PIPELINE, TEXTBOOK = "input pipeline alone", "textbook's step"
 TUTORIAL, TUTORIAL_HERE = "tutorial's step and networks, per image", "tutorial's step, our networks"
 
 
+def make_networks(width: int = 32) -> tuple[keras.Model, keras.Model]:
+    """The default generator and discriminator, fresh ones each time."""
+    return (
+        build_generator(latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, width=width),
+        build_discriminator(num_classes=NUM_CLASSES, width=width),
+    )
+
+
 def make_gan(width: int = 32, ema_half_life_images: float | None = 10_000, **compile_arguments) -> GAN:
     """The default GAN, as train.py makes it of MNIST, but for Keras's one step per execution."""
-    networks = (
-        build(num_classes=NUM_CLASSES, width=width) for build in (build_generator, build_discriminator)
-    )
-    gan = GAN(*networks, num_classes=NUM_CLASSES, ema_half_life_images=ema_half_life_images)
+    gan = GAN(*make_networks(width), num_classes=NUM_CLASSES, ema_half_life_images=ema_half_life_images)
     gan.compile(**compile_arguments)
     return gan
 
@@ -92,13 +97,6 @@ def _rivals() -> dict[str, Contender]:
         TUTORIAL_HERE: repeat(tutorial_step(*make_networks(), batch), STEPS),
         TUTORIAL: repeat(tutorial_step(*tutorial), 2),
     }
-
-
-def make_networks(**arguments) -> tuple[keras.Model, keras.Model]:
-    return (
-        build_generator(latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, **arguments),
-        build_discriminator(num_classes=NUM_CLASSES, **arguments),
-    )
 
 
 def measure_schemes(rounds: int) -> list[Row]:
