@@ -30,8 +30,8 @@ def to_uint8(images) -> np.ndarray:
     pixels = np.asarray(images, dtype=np.float32) + np.float32(1.0)
     pixels *= 127.5
     np.rint(pixels, out=pixels)
-    np.fmax(pixels, 0, out=pixels)  # a NaN gives way to the number
-    np.fmin(pixels, 255, out=pixels)
+    np.clip(pixels, 0, 255, out=pixels)
+    pixels[np.isnan(pixels)] = 0
     return pixels.astype(np.uint8)
 
 
