@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan import checks, images, losses, penalties
+from gan import checks, guard, images, losses, penalties
 from gan.average import copy_network, update_average
 from gan.latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
 from gan.optimizer import ScaledTwoPlayerOptimizer, TwoPlayerOptimizer, recommended_optimizer
@@ -115,6 +115,10 @@ class GAN(keras.Model):
 
     def build(self, input_shape=None):
         self.built = True  # both networks came built, and the GAN's own weights are made above
+
+    @property
+    def _players(self) -> tuple[keras.Model, keras.Model]:
+        return self.generator, self.discriminator
 
     @property
     def sampler(self) -> keras.Model:
@@ -337,12 +341,15 @@ class GAN(keras.Model):
     def train_step(self, data) -> dict:
         real_images, labels = self._unpack(data)
         latents = self._draw_latents(TRAINING, self.step, real_images)
+        statistics = [weight for player in self._players for weight in player.non_trainable_weights]
+        values = [tf.convert_to_tensor(weight.value) for weight in statistics]
         with tf.GradientTape() as generator_tape:
             fake_images = self._make_fakes(self.generator, latents, labels, training=True)
-        verdict = self._discriminator_step(real_images, fake_images, labels)
-        self._at_generator_turn(
+        is_finite, verdict = self._discriminator_step(real_images, fake_images, labels)
+        is_finite &= self._at_generator_turn(
             lambda: self._generator_step(generator_tape, real_images, fake_images, labels, *verdict)
         )
+        guard.restore_unless(is_finite, statistics, values)
         self._update_average(real_images)
         self.step.assign_add(1)
         return {tracker.name: tracker.result() for tracker in self._trackers()}
@@ -387,7 +394,7 @@ class GAN(keras.Model):
         return tf.cast(self.discriminator(inputs, training=training), tf.float32)
 
     def _discriminator_step(self, real_images, fake_images, labels):
-        """Moves the discriminator; returns its logits, and the tape that recorded how they came."""
+        """Moves the discriminator; returns whether its numbers are finite, and the tape with its logits."""
         arguments = self._compile_arguments
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(fake_images)
@@ -398,9 +405,9 @@ class GAN(keras.Model):
                 loss += self._penalize(real_images, fake_images, labels)
             scaled_loss = self._scale(loss)
         variables = self.discriminator.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
-        self._track_discriminator(loss, real_logits, fake_logits)
-        return tape, real_logits, fake_logits
+        is_finite = self._move(variables, tape.gradient(scaled_loss, variables), loss)
+        self._track_discriminator(_nan_unless(is_finite, loss), real_logits, fake_logits)
+        return is_finite, (tape, real_logits, fake_logits)
 
     def _penalize(self, real_images, fake_images, labels):
         count = tf.shape(real_images)[0]
@@ -415,7 +422,7 @@ class GAN(keras.Model):
     def _generator_step(
         self, generator_tape, real_images, fake_images, labels, tape, real_logits, fake_logits
     ):
-        """Moves the generator by what the discriminator says of the fake images."""
+        """Moves the generator by what the discriminator says; returns whether its numbers are finite."""
         arguments = self._compile_arguments
         if arguments.update == "alternating":
             tape, real_logits, fake_logits = self._judge_anew(real_images, fake_images, labels, real_logits)
@@ -425,8 +432,16 @@ class GAN(keras.Model):
         variables = self.generator.trainable_variables
         image_gradients = tape.gradient(scaled_loss, fake_images)
         gradients = generator_tape.gradient(fake_images, variables, output_gradients=image_gradients)
-        self.optimizer.apply(gradients, variables)
-        self.g_loss_tracker.update_state(loss)
+        is_finite = self._move(variables, gradients, loss)
+        self.g_loss_tracker.update_state(_nan_unless(is_finite, loss))
+        return is_finite
+
+    def _move(self, variables, gradients, loss):
+        """Updates a player unless a number is not finite; returns whether all are."""
+        is_scaled = isinstance(self.optimizer, ScaledTwoPlayerOptimizer)  # then it sees to an overflow
+        is_finite = guard.are_finite(loss, [] if is_scaled else gradients)
+        guard.apply_if(is_finite, self.optimizer, gradients, variables)
+        return is_finite
 
     def _judge_anew(self, real_images, fake_images, labels, real_logits):
         """What the discriminator as just updated says; of real images only where the loss looks at it."""
@@ -437,13 +452,12 @@ class GAN(keras.Model):
             real_logits = self._judge(real_images, labels, training=True)
         return tape, real_logits, fake_logits
 
-    def _at_generator_turn(self, move) -> None:
-        """Calls `move` at every `discriminator_steps`-th step."""
+    def _at_generator_turn(self, move):
+        """What `move` returns, called at every `discriminator_steps`-th step; true at the others."""
         every = self._compile_arguments.discriminator_steps
         if every == 1:
-            move()
-        else:
-            tf.cond(tf.equal(self.step.value % every, every - 1), move, lambda: None)
+            return move()
+        return tf.cond(tf.equal(self.step.value % every, every - 1), move, lambda: tf.constant(True))
 
     def _scale(self, loss):
         """The loss as its gradient is taken: averaged over replicas, scaled for float16."""
@@ -532,6 +546,11 @@ class _TotalLoss(keras.metrics.Metric):
 
     def reset_state(self):
         pass  # it has no state of its own
+
+
+def _nan_unless(is_finite, loss):
+    """The loss as it is logged: no number, where the step was not made for a gradient that is none."""
+    return tf.where(is_finite, loss, math.nan)
 
 
 def _check_scheme(update: str, discriminator_steps: int, replicas: int) -> None:

@@ -15,6 +15,7 @@ ALLOWED = {
     "gan.latents": set(),
     "gan.average": set(),
     "gan.checks": set(),
+    "gan.guard": set(),
     "gan.files": set(),
     "gan.idx": set(),
     "gan.download": {"gan.files", "gan.idx"},
@@ -35,7 +36,7 @@ ALLOWED = {
     "gan.run": {"gan.files"},
     "gan.model": {
         *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
-        *("gan.latents", "gan.average", "gan.checks"),
+        *("gan.latents", "gan.average", "gan.checks", "gan.guard"),
     },
     "gan": {"gan.metrics", "gan.model", "gan.networks"},
 }
