@@ -6,6 +6,7 @@ python train.py --resume runs/first      # after a Ctrl-C, to the same bits
 """
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -13,10 +14,12 @@ import math
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from gan.command_line import (
     Parser,
+    RunError,
     UsageError,
     command,
     import_tensorflow_quietly,
@@ -27,6 +30,7 @@ from gan.command_line import (
     shorten,
     whole_number,
 )
+from gan.run import RunFolder
 
 LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
 PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
@@ -39,6 +43,7 @@ EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
 VALIDATION_IMAGES = 5000  # half of MNIST's test set: less than a twentieth of the epoch
 VALIDATION_BATCH_SIZE = 250
+EVENT_FILE = "events.out.tfevents"  # what TensorFlow's errors of writing to TensorBoard name
 BEST_BY = "val_frechet_distance"
 SHOWN_WHILE_TRAINING = ("d_loss", "g_loss")  # a line of less than 80 characters; history.csv has all
 SHOWN_AFTER_AN_EPOCH = (BEST_BY, "val_classifier_score", "val_least_share")
@@ -69,8 +74,7 @@ class Config:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    options = parse(arguments)
-    return run_program("train.py", lambda: run(options))
+    return run_program("train.py", lambda: run(parse(arguments)))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -179,8 +183,6 @@ def run(options: argparse.Namespace) -> int:
         _refuse_existing(folder_path)
 
     import_tensorflow_quietly()
-    from gan.run import RunFolder
-
     gan, config, dataset, report = _prepare(options, resumed)
     folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
     if options.dry_run:
@@ -188,24 +190,52 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if dataset.notice:
         print(f"train.py: NOTICE: {dataset.notice}", file=sys.stderr)
-    try:
-        if not resumed:
-            _refuse_existing(folder.path)
-        folder.write_config(report)
-    except OSError as error:
-        raise UsageError(f"{folder.path} cannot be written: {error.strerror}") from error
     say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
+    with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
+        train(gan, config, dataset, folder, say, quiet=options.quiet)
+    return 0
+
+
+@contextlib.contextmanager
+def _open_for_writing(folder, report: dict, is_new: bool) -> Iterator[None]:
+    """Holds the folder, with its config.json written, for this process alone."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(folder.open_for_writing())
+            if is_new:
+                _refuse_existing(folder.path)
+            folder.write_config(report)
+        except OSError as error:
+            raise UsageError(f"{folder.path} cannot be written: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(error) from error
+        yield
+
+
+@contextlib.contextmanager
+def _explained(folder, say) -> Iterator[None]:
+    """Says in one line how to go on after what stops a training: Ctrl-C, or a disk that takes no more."""
+    import tensorflow as tf
+
+    resume = command("python", shorten(__file__), "--resume", folder.path)
     try:
-        return train(gan, config, dataset, folder, say, quiet=options.quiet)
+        yield
     except KeyboardInterrupt:
-        say(f"\nStopped. Continue it:  {command('python', shorten(__file__), '--resume', folder.path)}")
+        say(f"\nStopped. Continue it:  {resume}")
         raise
+    except OSError as error:
+        what = f"{error.filename or folder.path} cannot be written: {error.strerror or error}"
+        raise RunError(f"{what}. When that is mended, continue by  {resume}") from error
+    except tf.errors.OpError as error:
+        if EVENT_FILE not in error.message:
+            raise
+        what = f"{folder.logs} cannot be written: {error.message.splitlines()[0].rpartition('; ')[2]}"
+        raise RunError(f"{what}. When that is mended, continue by  {resume}") from error
 
 
 def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
     """The compiled GAN, its settings, its data, and what config.json says of them."""
     from gan import data
-    from gan.run import RunFolder
 
     try:
         stored = RunFolder(resumed).read_config() if resumed else {}
@@ -228,8 +258,12 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
     return gan, config, dataset, report
 
 
-def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
-    """Trains from the folder's newest checkpoint, where it has one; returns the exit code."""
+def train(gan, config: Config, dataset, folder, say, quiet: bool) -> None:
+    """Trains from the folder's newest checkpoint, where it has one.
+
+    Raises:
+        RunError: when a loss or gradient is not finite.
+    """
     import callbacks
 
     metrics = _quality_metrics(config, dataset, say, quiet)
@@ -260,12 +294,13 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> int:
     )
     if not _is_finite(gan):
         is_any_saved = any(folder.checkpoints.glob("*.json"))
-        advice = f"the last good state is in {folder.checkpoints}" if is_any_saved else "try lower rates"
-        print(f"train.py: error: the losses are no longer finite; {advice}", file=sys.stderr)
-        return 1
+        raise RunError(
+            f"a loss or gradient was not finite in epoch {gan.history.epoch[-1] + 1}, and was kept from the "
+            f"weights{f'; the last good state is in {folder.checkpoints}' if is_any_saved else ''}. "
+            "Start a new run with lower rates"
+        )
     _export(gan, folder)
     say(*_summarize(folder, gan, time.monotonic() - started), f"Watch it:   {tensorboard}")
-    return 0
 
 
 def build(config: Config, dataset):
@@ -377,7 +412,7 @@ def _watchers(config: Config, dataset, folder, gan) -> list:
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
         callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=config.seed),
-        keras.callbacks.TensorBoard(folder.logs, write_graph=False),
+        callbacks.TensorBoard(folder.logs, write_graph=False),
         keras.callbacks.CSVLogger(folder.history, append=True),
     ]
     return watchers + ([callbacks.TimeLimit(config.minutes)] if config.minutes else [])
@@ -411,9 +446,10 @@ def _restore(checkpoint, gan) -> int:
 
 def _explain_resume(config: Config, epochs_done: int) -> str:
     if not epochs_done:
-        return "There is no checkpoint yet: starting over."
+        return "There is no whole checkpoint: starting over."
     if config.minutes:
-        return f"Resuming after epoch {epochs_done}, for {config.minutes:g} minutes."
+        how_far = "; how many epochs that makes depends on the machine"
+        return f"Resuming after epoch {epochs_done}, for {config.minutes:g} minutes{how_far}."
     if epochs_done >= config.epochs:
         return f"All {config.epochs} epochs are done; --epochs N trains up to N."
     return f"Resuming after epoch {epochs_done} of {config.epochs}."
@@ -495,10 +531,7 @@ def _settle(config: Config, dataset) -> Config:
 
 def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
     """The stored settings, with those flags that may change."""
-    settings = stored.get("settings")
-    if not isinstance(settings, dict) or settings.keys() != dataclasses.asdict(Config()).keys():
-        raise UsageError(f"{options.resume / 'config.json'} is damaged: settings are missing")
-    config, given = Config(**settings), _given(options)
+    config, given = _read_settings(stored, options.resume / "config.json"), _given(options)
     refused = [
         f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
         for name, value in given.items()
@@ -511,6 +544,31 @@ def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
     return dataclasses.replace(config, **{k: v for k, v in given.items() if k in CHANGEABLE})
 
 
+def _read_settings(stored: dict, path: Path) -> Config:
+    """The settings in a config.json, which anyone may have written: none that no command line gives."""
+    settings = stored.get("settings")
+    if not isinstance(settings, dict) or settings.keys() != dataclasses.asdict(Config()).keys():
+        raise UsageError(f"{path} is damaged, or of another version: settings are missing")
+    words = [word for name, value in settings.items() for word in _flag(name, value)]
+    try:
+        config = Config(**{"epochs": None} | _given(parse(words)))
+    except UsageError as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    as_flags_give, as_stored = (json.dumps(each, sort_keys=True) for each in (vars(config), settings))
+    if as_flags_give != as_stored or not (config.epochs or config.minutes):
+        raise UsageError(f"{path} is damaged: its settings are not what flags would give")
+    return config
+
+
+def _flag(name: str, value) -> list[str]:
+    """A setting as the words of a command line that give it."""
+    if name == "validation":
+        return [] if value else ["--no-validation"]
+    if name == "unconditional":
+        return ["--unconditional"] if value else []
+    return [] if value is None else [f"--{name.replace('_', '-')}={value}"]
+
+
 def _new_folder_path(options: argparse.Namespace) -> Path | None:
     """Where the run goes, or None for a name that the dataset takes part in."""
     if hasattr(options, "name"):
@@ -520,10 +578,10 @@ def _new_folder_path(options: argparse.Namespace) -> Path | None:
 
 def _refuse_existing(folder_path: Path) -> None:
     try:
-        exists = folder_path.exists()
+        is_empty = RunFolder(folder_path).is_empty()
     except OSError as error:
         raise UsageError(f"{folder_path}: {error.strerror}") from error
-    if exists:
+    if not is_empty:
         is_run = (folder_path / "config.json").is_file()
         advice = ", or continue it by --resume" if is_run else ""
         raise UsageError(f"{folder_path} exists; choose another name{advice}")

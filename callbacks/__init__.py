@@ -3,7 +3,8 @@
 from callbacks.checkpoint import Checkpoint
 from callbacks.progress_bar import ProgressBar
 from callbacks.sample_grid import SampleGrid
+from callbacks.tensorboard import TensorBoard
 from callbacks.tensorboard_samples import TensorBoardSamples
 from callbacks.time_limit import TimeLimit
 
-__all__ = ["Checkpoint", "ProgressBar", "SampleGrid", "TensorBoardSamples", "TimeLimit"]
+__all__ = ["Checkpoint", "ProgressBar", "SampleGrid", "TensorBoard", "TensorBoardSamples", "TimeLimit"]

@@ -1,14 +1,17 @@
 """States that training resumes from: whole or absent, the newest few and the best."""
 
+import contextlib
+import hashlib
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 
 import keras
 
 from callbacks.base import check_counts
-from gan.files import digest, whole_file, write_whole
+from gan.files import digest, encode_weights, read_json, write_whole
 
 __all__ = ["Checkpoint"]
 
@@ -18,9 +21,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     A checkpoint is `epoch_0007.weights.h5`, as `save_weights` writes it, and `epoch_0007.json`, its
     manifest (epoch, size, SHA-256, logs), written after it: without its manifest it does not count.
-    Both are written whole or not at all. The state after the last epoch is always saved; one whose
-    loss is not finite never is. A state takes the place of those of later epochs: they are damaged, or
-    of a training that was taken up again from before them.
+    Both are written whole or not at all, and one is verified before it is read. The state after the last
+    epoch is always saved; one whose loss is not finite never is. A state takes the place of those of
+    later epochs: they are damaged, or of a training that was taken up again from before them.
 
     Args:
         directory: where the checkpoints go; made where it is missing.
@@ -68,7 +71,7 @@ class Checkpoint(keras.callbacks.Callback):
     def restore(self, model: keras.Model) -> int:
         """Loads the newest whole checkpoint into a compiled model.
 
-        A damaged one is passed over with a warning.
+        A damaged one is passed over with a warning that names it.
 
         Returns:
             The number of epochs done: `fit`'s `initial_epoch`. 0 when there is no checkpoint.
@@ -77,21 +80,26 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: when the newest whole one is of a model with other layers.
         """
         self._is_continued = True
-        for manifest in reversed(self._manifests()):
-            weights = self._weights_path(manifest["epoch"])
-            if weights.is_file() and digest(weights) == manifest["sha256"]:
-                if model.optimizer is not None and not model.optimizer.built:
-                    model.optimizer.build(model.trainable_variables)
-                _load(model, weights)
-                return manifest["epoch"]
-            warnings.warn(f"{weights} is damaged; an older checkpoint is used instead.", stacklevel=2)
+        for epochs_done in sorted(self._epochs_of("json"), reverse=True):
+            weights = self._weights_path(epochs_done)
+            try:
+                manifest = self._read_manifest(epochs_done)
+                _verify(weights, manifest)
+            except (OSError, ValueError) as error:
+                warnings.warn(f"{error}; an older checkpoint is used, if there is one.", stacklevel=2)
+                continue
+            if model.optimizer is not None and not model.optimizer.built:
+                model.optimizer.build(model.trainable_variables)
+            _load(model, weights)
+            return epochs_done
         return 0
 
     def on_train_begin(self, logs=None):
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._unsaved = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        newest = max((manifest["epoch"] for manifest in self._manifests()), default=0)
+        newest = max(self._epochs_of("json"), default=0)
         if newest > epoch and not self._is_continued:
             raise ValueError(
                 f"{self.directory} holds checkpoints up to epoch {newest}, and training starts at {epoch}: "
@@ -103,7 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
         self._unsaved = (epoch + 1, logs)
-        is_best = self._is_best(logs)
+        is_best = self._is_best(epoch, logs)
         if is_best or (epoch + 1) % self.every_n_epochs == 0:
             self._save()
 
@@ -115,20 +123,19 @@ class Checkpoint(keras.callbacks.Callback):
         epochs_done, logs = self._unsaved
         if not math.isfinite(logs.get("loss", 0.0)):
             return
-        weights = self._weights_path(epochs_done)
-        with whole_file(weights) as temporary:
-            self.model.save_weights(temporary)
+        weights = encode_weights(self.model)
+        write_whole(self._weights_path(epochs_done), weights)
         manifest = {
             "epoch": epochs_done,
-            "bytes": weights.stat().st_size,
-            "sha256": digest(weights),
+            "bytes": len(weights),
+            "sha256": hashlib.sha256(weights).hexdigest(),
             "logs": {key: value for key, value in logs.items() if math.isfinite(value)},
         }
         write_whole(self._manifest_path(epochs_done), json.dumps(manifest, indent=2).encode() + b"\n")
         self._unsaved = None
         self._remove_old(epochs_done)
 
-    def _is_best(self, logs: dict) -> bool:
+    def _is_best(self, epochs_before: int, logs: dict) -> bool:
         if self.monitor is None:
             return False
         if self.monitor not in logs:
@@ -138,7 +145,7 @@ class Checkpoint(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return False
-        best = self._best(self._manifests())
+        best = self._best([manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_before])
         return best is None or self._rank({"logs": logs}) < self._rank(best)
 
     def _best(self, manifests: list[dict]) -> dict | None:
@@ -153,18 +160,45 @@ class Checkpoint(keras.callbacks.Callback):
         return value if self.mode == "min" else -value
 
     def _remove_old(self, epochs_done: int) -> None:
-        manifests = self._manifests()
-        past = [manifest for manifest in manifests if manifest["epoch"] <= epochs_done]
-        kept = [*past[-self.keep :], self._best(past)]
-        for manifest in manifests:
-            if manifest not in kept:
-                self._manifest_path(manifest["epoch"]).unlink()
-                self._weights_path(manifest["epoch"]).unlink(missing_ok=True)
+        past = [manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_done]
+        kept = {manifest["epoch"] for manifest in [*past[-self.keep :], self._best(past)] if manifest}
+        for epoch in self._epochs_of("json") - kept:  # first, for without it the weights do not count
+            self._manifest_path(epoch).unlink()
+        for epoch in self._epochs_of("weights.h5") - kept:
+            self._weights_path(epoch).unlink()
 
     def _manifests(self) -> list[dict]:
-        """All manifests, oldest epoch first."""
-        paths = self.directory.glob("epoch_*.json")
-        return sorted((json.loads(path.read_text("utf-8")) for path in paths), key=lambda m: m["epoch"])
+        """All manifests that are whole, oldest epoch first."""
+        manifests = []
+        for epochs_done in sorted(self._epochs_of("json")):
+            with contextlib.suppress(ValueError):  # `restore` says so, and the next save removes it
+                manifests.append(self._read_manifest(epochs_done))
+        return manifests
+
+    def _read_manifest(self, epochs_done: int) -> dict:
+        path = self._manifest_path(epochs_done)
+        try:
+            manifest = read_json(path)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+        logs = manifest.get("logs")
+        is_whole = (
+            manifest.get("epoch") == epochs_done
+            and isinstance(manifest.get("bytes"), int)
+            and isinstance(manifest.get("sha256"), str)
+            and isinstance(logs, dict)
+            and all(isinstance(value, float) for value in logs.values())
+        )
+        if not is_whole:
+            raise ValueError(f"{path} is damaged: it does not describe the checkpoint of epoch {epochs_done}")
+        return manifest
+
+    def _epochs_of(self, suffix: str) -> set[int]:
+        """The epochs of which there is a file with this suffix."""
+        pattern = re.compile(rf"epoch_(\d{{4,9}})\.{re.escape(suffix)}", re.ASCII)
+        matches = [pattern.fullmatch(path.name) for path in self.directory.glob("epoch_*")]
+        epochs = {int(match[1]) for match in matches if match}
+        return {epoch for epoch in epochs if (self.directory / f"epoch_{epoch:04d}.{suffix}").is_file()}
 
     def _weights_path(self, epochs_done: int) -> Path:
         return self.directory / f"epoch_{epochs_done:04d}.weights.h5"
@@ -173,12 +207,20 @@ class Checkpoint(keras.callbacks.Callback):
         return self.directory / f"epoch_{epochs_done:04d}.json"
 
 
+def _verify(weights: Path, manifest: dict) -> None:
+    """Refuses weights that are not those of the manifest; their size tells most without reading them."""
+    if not weights.is_file():
+        raise ValueError(f"{weights} is missing")
+    if weights.stat().st_size != manifest["bytes"] or digest(weights) != manifest["sha256"]:
+        raise ValueError(f"{weights} is damaged: it is not what was saved")
+
+
 def _load(model: keras.Model, weights: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras warns where it leaves a part out
             model.load_weights(weights)
-    except (ValueError, UserWarning) as error:
+    except Exception as error:
         raise ValueError(
             f"{weights} is whole, but of a model with other layers than this one: it was made by other "
             f"networks, or by another version of them. Received: {model.name}"

@@ -38,6 +38,10 @@ class SampleGrid(SampleCallback):
         super().__init__(**kwargs)
         self.directory = Path(directory)
 
+    def on_train_begin(self, logs=None):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        super().on_train_begin(logs)
+
     def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
         write_whole(self.directory / f"epoch_{epochs_done:04d}.png", encode_png(grid))
 

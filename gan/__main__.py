@@ -8,7 +8,6 @@ python -m gan compare runs/first runs/second
 import argparse
 import contextlib
 import json
-import os
 import secrets
 import sys
 from pathlib import Path
@@ -28,8 +27,7 @@ COLUMNS = 10
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    options = parse(arguments)
-    return run_program("python -m gan", lambda: run(options))
+    return run_program("python -m gan", lambda: run(parse(arguments)))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -119,16 +117,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         options.run(options)
     except OSError as error:
-        raise UsageError(_explain(error)) from error
+        raise UsageError(f"{error.filename}: {error.strerror}" if error.filename else error) from error
     return 0
-
-
-def _explain(error: OSError) -> str:
-    """What is wrong with which file; one that was to be written whole is called by its final name."""
-    if error.filename is None:
-        return str(error)
-    path = Path(error.filename)
-    return f"{path.with_name(path.name.removeprefix(f'.{os.getpid()}-'))}: {error.strerror}"
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -145,8 +135,10 @@ def _generate(options: argparse.Namespace) -> None:
     output = options.output or options.folder / "generated.png"
     if output.suffix not in (".png", ".npy") and output.exists():
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
+    folder = output.parent if output.suffix in (".png", ".npy") else output
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     images = gan.generate(options.count, _labels(gan, options), seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".npy":
         with whole_file(output) as temporary:
             np.save(temporary, images)
@@ -230,6 +222,7 @@ def _compare(options: argparse.Namespace) -> None:
             picture = compare.draw_runs([_load_gan(path) for path in options.runs], options.seed)
     except ValueError as error:
         raise UsageError(error) from error
+    output.parent.mkdir(parents=True, exist_ok=True)
     write_whole(output, encode_png(picture))
     print(table, "", f"Picture: {shorten(output)}", sep="\n")
 
@@ -247,6 +240,7 @@ def _train_classifier(options: argparse.Namespace) -> None:
         raise UsageError(f"{dataset.source} has no labels to train a classifier by")
     if not options.output.name.endswith(".weights.h5"):
         raise UsageError(f"--output must end in .weights.h5. Received: {options.output}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     classifier = train_classifier(dataset.train_images, dataset.train_labels)
     save_classifier(classifier, options.output)
     print(f"Data:    SHA-256 {dataset.checksum}")
@@ -271,7 +265,7 @@ def _load_gan(path: Path):
     if not folder.model.is_file():
         raise UsageError(f"{path} is not finished; finish it by  python train.py --resume {path}")
     try:
-        gan = keras.saving.load_model(folder.model, compile=False)
+        gan = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder.model} cannot be loaded: it is damaged, or no Keras model") from error
     if not isinstance(gan, GAN):

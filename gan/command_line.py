@@ -17,6 +17,7 @@ from pathlib import Path
 
 __all__ = [
     "Parser",
+    "RunError",
     "UsageError",
     "command",
     "import_tensorflow_quietly",
@@ -33,6 +34,10 @@ class UsageError(Exception):
     """What the person at the command line can mend, in one line."""
 
 
+class RunError(Exception):
+    """What stopped a program in the midst of its work, in one line."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, answered like Ctrl-C."""
 
@@ -41,22 +46,31 @@ class Parser(argparse.ArgumentParser):
     """Answers a wrong flag in one line."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+        raise UsageError(f"{message} (see --help)")
 
 
 def run_program(name: str, run: Callable[[], int]) -> int:
-    """Runs a program's body; returns the exit code, 2 with one line for what its user can mend."""
-    signal.signal(signal.SIGTERM, _raise_terminated)
+    """Runs a program's body; returns the exit code.
+
+    One line and 2 for what its user can mend before the start, one line and 1 for what stopped it in the
+    midst of its work; 130 after Ctrl-C and 143 after SIGTERM, of which a second ends the process at once.
+    """
+    handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what is no character
     try:
         return run()
-    except UsageError as error:
+    except (UsageError, RunError) as error:
         print(f"{name}: error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # whoever read the output, `head` perhaps, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as interrupt:
         return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+    finally:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is _interrupt:  # no signal came: a caller gets its own handlers back
+                signal.signal(number, handler)
 
 
 def import_tensorflow_quietly() -> None:
@@ -129,5 +143,7 @@ def _number(text: str, kind: type, accepted: str, is_right) -> int | float:
     return number
 
 
-def _raise_terminated(signal_number, frame):
-    raise Terminated
+def _interrupt(signal_number, frame):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    raise Terminated if signal_number == signal.SIGTERM else KeyboardInterrupt

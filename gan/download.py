@@ -44,6 +44,7 @@ def download(hashes: dict[str, str], mirrors: tuple[str, ...], folder: Path) -> 
 def write_file(path: Path, content: bytes) -> None:
     """`write_whole`, with one line for the person whose folder cannot be written."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error

@@ -16,7 +16,7 @@ from keras import layers
 
 from gan import images as image_tools
 from gan.data import Dataset, pipeline
-from gan.files import cache_folder, digest, whole_file
+from gan.files import cache_folder, digest, encode_weights, write_whole
 
 __all__ = ["Classifier", "classifier_for", "extract", "load_classifier", "train_classifier"]
 
@@ -144,6 +144,7 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
         print(f"Training the classifier that judges {dataset.name}, once; kept in {path.parent}", flush=True)
     classifier = train_classifier(dataset.train_images, dataset.train_labels, verbose=verbose)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_classifier(classifier, path)
     except OSError as error:
         warnings.warn(f"The classifier cannot be kept for the next time: {error}", stacklevel=2)
@@ -176,10 +177,9 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, verbose: int = 1) -
 
 def save_classifier(classifier: Classifier, path: Path) -> None:
     """Writes a classifier's weights, whole or not at all."""
-    with whole_file(path) as temporary:
-        bare = Classifier.from_config(classifier.get_config())  # without the optimizer's state
-        bare.set_weights(classifier.get_weights())
-        bare.save_weights(temporary)
+    bare = Classifier.from_config(classifier.get_config())  # without the optimizer's state
+    bare.set_weights(classifier.get_weights())
+    write_whole(path, encode_weights(bare))
 
 
 def extract(classifier: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

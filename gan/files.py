@@ -2,11 +2,25 @@
 
 import contextlib
 import hashlib
+import io
+import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_folder", "digest", "whole_file", "write_whole"]
+__all__ = [
+    "cache_folder",
+    "digest",
+    "encode_weights",
+    "read_json",
+    "remove_leftovers",
+    "whole_file",
+    "write_whole",
+]
+
+TEMPORARY = ".partial-"
+LARGEST_JSON = 1 << 20
 
 
 @contextlib.contextmanager
@@ -14,8 +28,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which takes its name when the block ends well.
 
     The temporary name ends like the real one, for writers that look at the suffix. What was written
-    is flushed to the disk before the rename; when the block raises, it is removed and the old file
-    stands.
+    is flushed to the disk before the rename, and the folder after it; when anything fails, the old
+    file stands. The folder must be there: one that has gone is not made anew for half of its files.
+
+    Raises:
+        OSError: with the final path as its `filename`.
 
     Example:
 
@@ -25,22 +42,70 @@ def whole_file(path: Path) -> Iterator[Path]:
     ```
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         _flush_to_disk(temporary)
         os.replace(temporary, path)
+        if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is all there is
+            _flush_to_disk(path.parent)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is all there is
-        _flush_to_disk(path.parent)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes that were killed had begun to write; nobody may be writing there now."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict:
+    """An object from a JSON file that anyone may have written.
+
+    Raises:
+        OSError: when it cannot be read.
+        ValueError: a few words, when it is not JSON, no object, or larger than a mebibyte.
+    """
+    with open(path, "rb") as file:
+        text = file.read(LARGEST_JSON + 1)
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+    try:
+        content = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is not JSON") from error
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    return content
+
+
+class _WeightsFile(io.BytesIO):
+    """A file in memory that Keras, which looks at the name, takes for one of weights."""
+
+    def __str__(self):
+        return "memory.weights.h5"
+
+
+def encode_weights(model) -> bytes:
+    """A model's `.weights.h5` as bytes.
+
+    HDF5 does not survive a disk that is full: it ends the process. So it writes to memory, and what
+    goes to the disk are plain bytes.
+    """
+    file = _WeightsFile()
+    model.save_weights(file)
+    return file.getvalue()
 
 
 def cache_folder() -> Path:
@@ -55,7 +120,8 @@ def digest(path: Path) -> str:
 
 
 def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows flushes only what was opened for writing; a folder can only be opened for reading.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

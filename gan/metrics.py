@@ -7,6 +7,7 @@ figure of real images against other real images, its floor.
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -14,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from gan.features import load_classifier
+from gan.files import encode_weights
 
 __all__ = [
     "ClassBalance",
@@ -62,7 +64,7 @@ class QualityMetric(keras.metrics.Metric):
     def save_assets(self, directory: str) -> None:
         """Writes what the config cannot hold: the weights of a network that has no name."""
         if not isinstance(self.network, str):
-            self.network.save_weights(f"{directory}/{self.name}.weights.h5")
+            Path(directory, f"{self.name}.weights.h5").write_bytes(encode_weights(self.network))
 
     def load_assets(self, directory: str) -> None:
         """Reads what `save_assets` wrote."""

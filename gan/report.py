@@ -134,6 +134,7 @@ def real_accuracy(dataset, verbose: int = 1) -> float:
         dataset.train_images[order], dataset.train_labels[order], *_test_split(dataset), verbose=verbose
     )
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"test_accuracy": accuracy}).encode())
     except OSError as error:
         warnings.warn(f"The real images' accuracy cannot be kept for the next time: {error}", stacklevel=2)

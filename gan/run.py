@@ -1,10 +1,13 @@
 """What a run folder holds, and where."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from gan.files import write_whole
+from gan.files import read_json, remove_leftovers, write_whole
+from gan.lock import lock
 
 __all__ = ["RunFolder"]
 
@@ -58,8 +61,33 @@ class RunFolder:
         """What `python -m gan evaluate` found: report.json and nearest.png."""
         return self.path / "evaluation"
 
+    @contextlib.contextmanager
+    def open_for_writing(self) -> Iterator[None]:
+        """Makes the folder where it is missing, and keeps other processes from writing into it.
+
+        What a process that was killed had begun to write is removed.
+
+        Raises:
+            LockedError: one line, when another process writes into it.
+            ValueError: one line, when a part of it is a link, and so lies elsewhere.
+            OSError: when it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with lock(self.path):
+            for part in self.path.iterdir():
+                if part.is_symlink():
+                    raise ValueError(f"{part} is a link: a run writes into its own folder only; put it there")
+            remove_leftovers(self.path)
+            yield
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing yet, or nothing but what a process left that died before its start."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        return all(part.name.startswith(".") for part in self.path.iterdir())
+
     def write_config(self, config: dict) -> None:
-        """Writes the settings, and makes the folder where it is missing."""
+        """Writes the settings; the folder must be there."""
         write_whole(self.config, json.dumps(config, indent=2).encode() + b"\n")
 
     def read_config(self) -> dict:
@@ -69,13 +97,11 @@ class RunFolder:
             ValueError: one line, when this is not a run folder or its config is damaged.
         """
         try:
-            config = json.loads(self.config.read_text("utf-8"))
+            config = read_json(self.config)
         except OSError as error:
             raise ValueError(f"{self.path} is not a run folder: no config.json ({error.strerror})") from None
-        except ValueError:
-            raise ValueError(f"{self.config} is damaged: it is not JSON") from None
-        if not isinstance(config, dict):
-            raise ValueError(f"{self.config} is damaged: it holds no settings")
+        except ValueError as error:
+            raise ValueError(f"{self.config} is damaged: {error}") from None
         return config
 
     def read_whole_config(self) -> dict:
@@ -96,10 +122,9 @@ class RunFolder:
         if not self.history.is_file():
             return
         header, *rows = self.history.read_bytes().splitlines(keepends=True) or [b""]
-        epochs = [row.partition(b",")[0] for row in rows]
+        fields = header.count(b",")
+        whole = [row for row in rows if row.endswith(b"\n") and row.count(b",") == fields]
         kept = [
-            row
-            for row, epoch in zip(rows, epochs, strict=True)
-            if epoch.isdigit() and int(epoch) < epochs_done
+            row for row in whole if (epoch := row.partition(b",")[0]).isdigit() and int(epoch) < epochs_done
         ]
         write_whole(self.history, b"".join([header, *kept]))

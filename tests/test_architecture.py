@@ -18,10 +18,11 @@ ALLOWED = {
     "gan.guard": set(),
     "gan.files": set(),
     "gan.idx": set(),
+    "gan.lock": set(),
     "gan.download": {"gan.files", "gan.idx"},
     "gan.data": {"gan.images", "gan.download", "gan.files", "gan.idx"},
     "gan.features": {"gan.images", "gan.files", "gan.data"},
-    "gan.metrics": {"gan.features"},
+    "gan.metrics": {"gan.features", "gan.files"},
     "gan.copies": set(),
     "gan.cas": {"gan.data", "gan.images"},
     "gan.report": {
@@ -33,7 +34,7 @@ ALLOWED = {
         *("gan.command_line", "gan.compare", "gan.data", "gan.features", "gan.files", "gan.images"),
         *("gan.model", "gan.report", "gan.run"),
     },
-    "gan.run": {"gan.files"},
+    "gan.run": {"gan.files", "gan.lock"},
     "gan.model": {
         *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
         *("gan.latents", "gan.average", "gan.checks", "gan.guard"),

@@ -3,11 +3,17 @@ import pytest
 from gan.files import digest, whole_file, write_whole
 
 
-def test_writes_into_a_new_folder(tmp_path):
-    path = tmp_path / "new" / "file"
-    write_whole(path, b"content")
-    assert path.read_bytes() == b"content"
-    assert [p.name for p in path.parent.iterdir()] == ["file"]
+def test_writes_a_new_file_and_nothing_else(tmp_path):
+    write_whole(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_that_has_gone_is_not_made_anew(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(tmp_path / "gone" / "file", b"content")
+    assert caught.value.filename == str(tmp_path / "gone" / "file")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failing_writer_leaves_the_old_file(tmp_path):

@@ -1,13 +1,18 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from gan.lock import LockedError
 from gan.run import RunFolder
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return RunFolder(tmp_path / "run")
+    with RunFolder(tmp_path / "run").open_for_writing():
+        yield RunFolder(tmp_path / "run")
 
 
 def test_config_survives(folder):
@@ -37,7 +42,8 @@ def test_everything_is_in_the_folder():
 
 def test_history_loses_the_epochs_to_be_replayed(folder):
     folder.write_config({})
-    folder.history.write_bytes(b"epoch,loss\r\n0,2.5\r\n1,2.0\r\n2,1")  # as Keras writes it; killed over it
+    rows = b"0,2.5\r\n1,2.0\r\n"
+    folder.history.write_bytes(b"epoch,loss\r\n" + rows + b"2,1.0\r\n1")  # of "11,…": the disk was full
     folder.trim_history(2)
     assert folder.history.read_bytes() == b"epoch,loss\r\n0,2.5\r\n1,2.0\r\n"
     folder.trim_history(0)
@@ -47,3 +53,48 @@ def test_history_loses_the_epochs_to_be_replayed(folder):
 def test_no_history_yet(folder):
     folder.trim_history(0)
     assert not folder.history.exists()
+
+
+def test_only_one_process_writes(folder):
+    owner = rf"is being written by another process \({os.getpid()}\)"
+    with pytest.raises(LockedError, match=owner), RunFolder(folder.path).open_for_writing():
+        pass
+
+
+def test_a_dead_process_holds_no_lock(tmp_path):
+    script = "import os, sys; from pathlib import Path; from gan.lock import lock\n"
+    script += "with lock(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    process = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=Path(__file__).parents[1])
+    assert process.returncode == -9
+    assert (tmp_path / ".lock").read_text()
+    with RunFolder(tmp_path).open_for_writing():
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_what_a_dead_process_left_is_removed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in (
+        ".partial-01234567-config.json",
+        "checkpoints/.partial-89abcdef-epoch_0001.json",
+        "mine.txt",
+    ):
+        (tmp_path / name).touch()
+    assert not RunFolder(tmp_path).is_empty()
+    with RunFolder(tmp_path).open_for_writing():
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "checkpoints", "mine.txt"]
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(ValueError, match="checkpoints is a link"), run.open_for_writing():
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_empty_is_what_a_process_left_that_died_before_its_start(tmp_path):
+    assert RunFolder(tmp_path / "absent").is_empty()
+    (tmp_path / ".lock").touch()
+    assert RunFolder(tmp_path).is_empty()
+    assert not RunFolder(tmp_path / ".lock").is_empty()
