@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import math
 import re
 import warnings
@@ -11,7 +10,7 @@ from pathlib import Path
 import keras
 
 from callbacks.base import check_counts
-from gan.files import digest, encode_weights, read_json, write_whole
+from gan.files import digest, encode_weights, read_json, write_json, write_whole
 
 __all__ = ["Checkpoint"]
 
@@ -20,10 +19,11 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves all that training needs to go on: weights, optimizers, step and random states.
 
     A checkpoint is `epoch_0007.weights.h5`, as `save_weights` writes it, and `epoch_0007.json`, its
-    manifest (epoch, size, SHA-256, logs), written after it: without its manifest it does not count.
-    Both are written whole or not at all, and one is verified before it is read. The state after the last
-    epoch is always saved; one whose loss is not finite never is. A state takes the place of those of
-    later epochs: they are damaged, or of a training that was taken up again from before them.
+    manifest (epoch, size, SHA-256, logs; a checksum of its own), written after it: without its manifest
+    it does not count. Both are written whole or not at all, and one is verified before it is read. The
+    state after the last epoch is always saved; one whose loss is not finite never is. A state takes the
+    place of those of later epochs: they are damaged, or of a training that was taken up again from
+    before them.
 
     Args:
         directory: where the checkpoints go; made where it is missing.
@@ -131,7 +131,7 @@ class Checkpoint(keras.callbacks.Callback):
             "sha256": hashlib.sha256(weights).hexdigest(),
             "logs": {key: value for key, value in logs.items() if math.isfinite(value)},
         }
-        write_whole(self._manifest_path(epochs_done), json.dumps(manifest, indent=2).encode() + b"\n")
+        write_json(self._manifest_path(epochs_done), manifest)
         self._unsaved = None
         self._remove_old(epochs_done)
 

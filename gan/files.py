@@ -16,11 +16,13 @@ __all__ = [
     "read_json",
     "remove_leftovers",
     "whole_file",
+    "write_json",
     "write_whole",
 ]
 
 TEMPORARY = ".partial-"
 LARGEST_JSON = 1 << 20
+CHECKSUM = "checksum"
 
 
 @contextlib.contextmanager
@@ -70,12 +72,18 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def write_json(path: Path, content: dict) -> None:
+    """Writes an object as JSON, whole or not at all, with a checksum of its own."""
+    sealed = content | {CHECKSUM: _checksum(content)}
+    write_whole(path, json.dumps(sealed, indent=2).encode() + b"\n")
+
+
 def read_json(path: Path) -> dict:
-    """An object from a JSON file that anyone may have written.
+    """The object that `write_json` wrote to a file, which may have been damaged since, or be another's.
 
     Raises:
         OSError: when it cannot be read.
-        ValueError: a few words, when it is not JSON, no object, or larger than a mebibyte.
+        ValueError: a few words, when it is not what was written.
     """
     with open(path, "rb") as file:
         text = file.read(LARGEST_JSON + 1)
@@ -83,11 +91,18 @@ def read_json(path: Path) -> dict:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
     try:
         content = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        checksum = content.pop(CHECKSUM, None)
+        if checksum != _checksum(content):
+            raise ValueError(f"its `{CHECKSUM}` is not that of its content")
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("it is not JSON") from error
-    if not isinstance(content, dict):
-        raise ValueError("it is no JSON object")
     return content
+
+
+def _checksum(content: dict) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class _WeightsFile(io.BytesIO):

@@ -2,11 +2,10 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gan.files import read_json, remove_leftovers, write_whole
+from gan.files import read_json, remove_leftovers, write_json, write_whole
 from gan.lock import lock
 
 __all__ = ["RunFolder"]
@@ -88,7 +87,7 @@ class RunFolder:
 
     def write_config(self, config: dict) -> None:
         """Writes the settings; the folder must be there."""
-        write_whole(self.config, json.dumps(config, indent=2).encode() + b"\n")
+        write_json(self.config, config)
 
     def read_config(self) -> dict:
         """The settings.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,11 +14,16 @@ from PIL import Image
 
 from gan import GAN, build_discriminator, build_generator
 from gan.data import pipeline
+from gan.files import read_json
 
 IMAGE_SHAPE = (8, 8, 1)
 LATENT_DIM = 4
 BATCH_SIZE = 8
 STEPS = 3
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=30, help="of test_faults: at how many random moments (30)")
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +113,30 @@ def somewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path
+
+
+def arrays_of(folder, epoch):
+    """Every array of a checkpoint, by its path."""
+    arrays = {}
+    with h5py.File(folder / "checkpoints" / f"epoch_{epoch:04d}.weights.h5") as file:
+        file.visititems(
+            lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return arrays
+
+
+def assert_same_run(one, other, epochs):
+    """Two run folders hold the same newest and best states, history and pictures, to the bit."""
+    manifests = [sorted((each / "checkpoints").glob("*.json")) for each in (one, other)]
+    for a, b in zip(*manifests, strict=True):
+        assert (a.name, read_json(a)["logs"]) == (b.name, read_json(b)["logs"])
+    a, b = arrays_of(one, epochs), arrays_of(other, epochs)
+    assert a.keys() == b.keys()
+    assert any("optimizer" in name for name in a)
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
+    for picture in sorted((one / "samples").iterdir()):
+        assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
 
 
 def size_of(picture):

@@ -15,6 +15,7 @@ import train
 from conftest import size_of
 from gan import __main__ as program
 from gan import features
+from gan.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("somewhere")
 
@@ -125,7 +126,7 @@ def test_what_cannot_be_done_gets_one_line(runs, capsys, arguments, message):
         shutil.copy(runs / "one" / "config.json", runs / name)
     (runs / "empty").mkdir(exist_ok=True)
     (runs / "folder.png").mkdir(exist_ok=True)
-    (runs / "empty" / "config.json").write_text("{}")
+    RunFolder(runs / "empty").write_config({})
     shutil.copytree(runs / "one", runs / "torn", dirs_exist_ok=True)
     (runs / "torn" / "samples" / "epoch_0001.png").write_bytes(b"PNG")
     (runs / "broken" / "gan.keras").write_bytes(b"no zip")

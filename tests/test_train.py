@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
 import train
-from conftest import size_of
+from conftest import assert_same_run, size_of
 from gan import command_line, losses, networks, penalties
 from gan.data import Dataset
 from gan.model import UPDATES
@@ -33,26 +32,6 @@ def start(*arguments, program=("train.py",)):
     root = os.path.dirname(train.__file__)
     command = [sys.executable, *program, *map(str, arguments)]
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def arrays_of(folder, epoch):
-    """Every array of a checkpoint, by its path."""
-    arrays = {}
-    with h5py.File(folder / "checkpoints" / f"epoch_{epoch:04d}.weights.h5") as file:
-        file.visititems(
-            lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-        )
-    return arrays
-
-
-def assert_same_run(one, other, epochs):
-    a, b = arrays_of(one, epochs), arrays_of(other, epochs)
-    assert a.keys() == b.keys()
-    assert any("optimizer" in name for name in a)
-    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
-    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
-    for picture in sorted((one / "samples").iterdir()):
-        assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
 
 
 def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
@@ -141,7 +120,7 @@ def test_wrong_flags_exit_with_2(somewhere, capsys, arguments):
 
 def put_run(folder, **changes):
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(changes))
+    RunFolder(folder).write_config(changes)
 
 
 USAGE_ERRORS = {

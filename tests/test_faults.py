@@ -1,0 +1,360 @@
+"""What a run survives: kills at every point of the writing code and at any moment, disks that take no
+more, damaged files, other processes. After each the run, resumed, equals one that was left alone.
+"""
+
+import errno
+import functools
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import train
+from conftest import assert_same_run
+from gan import files
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 3
+SHORT = ["--dataset", "digits", "--steps-per-epoch", 8, "--batch-size", 8]
+UNMEASURED = [*SHORT, "--no-validation"]
+MANY_EPOCHS = 40
+SECONDS_TO_LIVE = 12.0  # the longest, of a process that is killed at a random moment: start and all epochs
+
+# Runs train.py, and kills it at a point of the writing code that the first argument names.
+KILLER = """
+import os, re, signal, sys
+from pathlib import Path
+
+WANTED = sys.argv.pop(1)
+
+
+def point(what, path):
+    name = re.sub(r"^\\.partial-[0-9a-f]{8}-", "", Path(path).name)
+    if f"{what} {name}" == WANTED:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watch(owner, name, what, path_of):
+    action = getattr(owner, name)
+
+    def watched(*arguments, **kwargs):
+        path = path_of(*arguments)
+        point(f"before {what}", path)
+        result = action(*arguments, **kwargs)
+        point(f"after {what}", path)
+        return result
+
+    setattr(owner, name, watched)
+
+
+def write_half_first(path, content):
+    with open(path, "wb") as file:
+        file.write(content[: len(content) // 2])
+    point("half of", path)
+    return write(path, content)
+
+
+write, Path.write_bytes = Path.write_bytes, write_half_first
+watch(os, "fsync", "flush", lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}"))
+watch(os, "replace", "rename", lambda source, target: target)
+watch(Path, "unlink", "removal", lambda path, **kwargs: path)
+
+import train
+
+sys.exit(train.main())
+"""
+
+
+def start(*arguments, program=("train.py",), **kwargs):
+    """Starts train.py in a process of its own, from the project's root."""
+    root = os.path.dirname(train.__file__)
+    command = [sys.executable, *map(str, [*program, *arguments])]
+    return subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs
+    )
+
+
+def finish(process, expected=0):
+    """Waits for a process; returns its errors."""
+    output, error = process.communicate(timeout=300)
+    assert process.returncode == expected, (output + error)[-2000:]
+    assert "Traceback" not in error
+    return error
+
+
+def start_or_resume(folder, arguments, program=("train.py",), **kwargs):
+    is_begun = (folder / "config.json").exists()
+    how = ["--resume", folder] if is_begun else [*arguments, "--run-dir", folder]
+    return start(*how, program=program, **kwargs)
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def run(*arguments):
+    return train.main([*map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory):
+    """Runs that nothing befell, each made once."""
+
+    @functools.cache
+    def make(*arguments):
+        folder = tmp_path_factory.mktemp("left_alone") / "run"
+        assert run(*arguments, "--run-dir", folder, "--quiet") == 0
+        return folder
+
+    return make
+
+
+PICTURES = ["real.png", "epoch_0002.png", "epochs.gif"]
+STATES = ["epoch_0002.weights.h5", "epoch_0002.json", "gan.keras", "generator.keras"]
+POINTS = [f"{when} {name}" for name in ["config.json", *PICTURES, *STATES] for when in (
+    "half of", "before flush", "after flush", "before rename", "after rename"
+) if not (when == "half of" and name.endswith((".gif", ".keras")))]  # fmt: skip
+POINTS += ["before flush checkpoints", "before removal epoch_0001.json", "after removal epoch_0001.json"]
+POINTS += ["before removal epoch_0001.weights.h5", "after removal epoch_0001.weights.h5"]
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
+    """One run, killed and resumed point after point; another for the other half of them."""
+    expected = left_alone(*UNMEASURED, "--epochs", EPOCHS)
+    folder, killed = tmp_path / "run", 0
+    for point in POINTS[part::2]:
+        for fresh in (False, True):  # a point that lies behind the run by now is met by a new one
+            if fresh:
+                shutil.rmtree(folder, ignore_errors=True)
+            process = start_or_resume(
+                folder, [*UNMEASURED, "--epochs", EPOCHS], program=("-c", KILLER, point)
+            )
+            process.communicate(timeout=300)
+            if process.returncode == -signal.SIGKILL:
+                killed += 1
+                break
+    assert killed == len(POINTS[part::2])
+    finish(start_or_resume(folder, [*UNMEASURED, "--epochs", EPOCHS]))
+    assert_same_run(folder, expected, EPOCHS)
+    assert not list(folder.rglob(".partial-*"))
+
+
+@pytest.mark.parametrize("chain", [0, 1])
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
+def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_number):
+    """A run that is stopped and resumed time and again, its best state kept by a measure."""
+    arguments = [*SHORT, "--epochs", MANY_EPOCHS]
+    expected = left_alone(*arguments)
+    kills = request.config.getoption("--kills")
+    stops = kills // 2 if signal_number == signal.SIGKILL else kills // 6
+    moments, completed = random.Random(chain), 0
+    folder = tmp_path / "0"
+    for _ in range(stops):
+        process = start_or_resume(folder, arguments, start_new_session=True)
+        try:
+            process.wait(moments.uniform(0.3, SECONDS_TO_LIVE))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal_number)
+        _, error = process.communicate(timeout=300)
+        assert process.returncode in (0, -signal_number, 128 + signal_number), error[-2000:]
+        assert "Traceback" not in error
+        if process.returncode == 0:
+            assert_same_run(folder, expected, MANY_EPOCHS)
+            completed += 1
+            folder = tmp_path / str(completed)
+    finish(start_or_resume(folder, arguments))
+    assert_same_run(folder, expected, MANY_EPOCHS)
+
+
+@pytest.mark.parametrize("seconds_between", [0.0, 0.02, 0.2])
+def test_ctrl_c_twice(left_alone, tmp_path, seconds_between):
+    folder = tmp_path / "run"
+    process = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
+    wait_for(folder / "checkpoints" / "epoch_0001.weights.h5", process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(seconds_between)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
+    assert "Traceback" not in error
+    finish(start("--resume", folder))
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+def test_two_processes_on_one_folder(left_alone, tmp_path):
+    folder = tmp_path / "run"
+    first = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
+    wait_for(folder / "config.json", first)
+    first.send_signal(signal.SIGSTOP)  # while the others look at it
+    for others in (["--resume", folder, "--epochs", 9], [*UNMEASURED, "--run-dir", folder]):
+        error = finish(start(*others), expected=2)
+        assert error.count("\n") == 1
+        assert f"({first.pid})" in error or "exists" in error
+    first.send_signal(signal.SIGCONT)
+    finish(first)
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+def test_the_folder_vanishes(left_alone, tmp_path):
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    process = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
+    wait_for(folder / "checkpoints" / "epoch_0001.json", process)
+    folder.rename(elsewhere)
+    error = finish(process, expected=1)
+    assert error.count("\n") == 1
+    assert "cannot be written: No such file or directory" in error
+    assert not folder.exists()
+    finish(start("--resume", elsewhere))
+    assert_same_run(elsewhere, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+@pytest.mark.parametrize("largest_file", [100, 3_000, 30_000, 1_000_000])
+def test_a_disk_that_takes_no_more(left_alone, tmp_path, largest_file):
+    """By a limit that the system sets on every file, TensorFlow's and HDF5's among them."""
+    folder = tmp_path / "run"
+    process = start(
+        *UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
+    )  # fmt: skip
+    _, error = process.communicate(timeout=300)
+    assert process.returncode in (1, 2)
+    assert error.count("\n") == 1, error
+    assert "cannot be written: File too large" in error
+    finish(start_or_resume(folder, [*UNMEASURED, "--epochs", EPOCHS]))
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+FAILING = [
+    ("write_bytes", errno.ENOSPC, "config.json", 2),
+    ("write_bytes", errno.ENOSPC, "epoch_0002.png", 1),
+    ("write_bytes", errno.EROFS, "epoch_0002.weights.h5", 1),
+    ("write_bytes", errno.EIO, "epoch_0002.json", 1),
+    ("fsync", errno.EIO, "epoch_0002.weights.h5", 1),
+    ("fsync", errno.EIO, "epoch_0002.json", 1),
+    ("fsync", errno.ENOSPC, "gan.keras", 1),
+    ("replace", errno.EROFS, "epoch_0002.weights.h5", 1),
+    ("replace", errno.EACCES, "epoch_0002.json", 1),
+    ("replace", errno.EIO, "epochs.gif", 1),
+    ("replace", errno.ENOSPC, "generator.keras", 1),
+]
+
+
+# Keras's CSVLogger leaves its file to the garbage collector where another callback raises.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO name=.*history.csv")
+@pytest.mark.parametrize("call, number, name, code", FAILING, ids=lambda value: str(value))
+def test_a_write_that_fails(left_alone, tmp_path, monkeypatch, capsys, call, number, name, code):
+    folder, failures = tmp_path / "run", []
+
+    def path_of(argument):
+        is_open = isinstance(argument, int)
+        return os.readlink(f"/proc/self/fd/{argument}") if is_open else str(argument)
+
+    def fail(action):
+        def failing(*arguments):
+            if path_of(arguments[-1] if call == "replace" else arguments[0]).endswith(name):
+                failures.append(name)
+                raise OSError(number, os.strerror(number))
+            return action(*arguments)
+
+        return failing
+
+    with monkeypatch.context() as patch:
+        owner = files.Path if call == "write_bytes" else files.os
+        patch.setattr(owner, call, fail(getattr(owner, call)))
+        assert run(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder) == code
+    assert failures == [name]
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"cannot be written: {os.strerror(number)}" in error
+    how = ["--resume", folder] if code == 1 else [*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder]
+    assert run(*how) == 0
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def flip(path, seed):
+    content = bytearray(path.read_bytes())
+    content[random.Random(seed).randrange(len(content))] ^= 1 << seed % 8
+    path.write_bytes(content)
+
+
+DAMAGES = {"cut": cut, "empty": empty, "missing": Path.unlink}
+DAMAGES |= {f"bit {seed}": functools.partial(flip, seed=seed) for seed in range(8)}
+
+
+@pytest.fixture(scope="module")
+def two_epochs(left_alone):
+    return left_alone(*UNMEASURED, "--epochs", EPOCHS - 1)
+
+
+@pytest.mark.parametrize("name", ["epoch_0002.weights.h5", "epoch_0002.json"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    left_alone, two_epochs, tmp_path, capsys, name, damage
+):
+    folder = tmp_path / "run"
+    shutil.copytree(two_epochs, folder)
+    DAMAGES[damage](folder / "checkpoints" / name)
+    assert run("--resume", folder, "--epochs", EPOCHS) == 0
+    captured = capsys.readouterr()
+    assert "Resuming after epoch 1 of 3" in captured.out
+    if (damage, name) != ("missing", "epoch_0002.json"):  # as after a kill, which is nothing to tell of
+        assert re.fullmatch(rf"train\.py: NOTICE: .*{name} is .*\n", captured.err)
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(two_epochs, folder)
+    for path in (folder / "checkpoints").iterdir():
+        cut(path)
+    assert run("--resume", folder, "--epochs", EPOCHS) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("NOTICE") == 2
+    assert "There is no whole checkpoint: starting over." in captured.out
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
+    folder = tmp_path / "run"
+    shutil.copytree(two_epochs, folder)
+    DAMAGES[damage](folder / "config.json")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert run("--resume", folder, "--epochs", EPOCHS) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "config.json" in error
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):
+    """The best one is replayed where it was lost."""
+    arguments = [*SHORT, "--epochs", 6]
+    expected, folder = left_alone(*arguments), tmp_path / "run"
+    assert run(*SHORT, "--epochs", 5, "--run-dir", folder) == 0
+    for path in (folder / "checkpoints").glob("epoch_0005*"):
+        cut(path)
+    assert run("--resume", folder, "--epochs", 6) == 0
+    assert_same_run(folder, expected, 6)
+    names = [{path.name for path in (each / "checkpoints").iterdir()} for each in (folder, expected)]
+    assert names[0] == names[1]
