@@ -238,7 +238,7 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
     from gan import data
 
     try:
-        stored = RunFolder(resumed).read_config() if resumed else {}
+        stored = RunFolder(resumed).read_whole_config() if resumed else {}
     except ValueError as error:
         raise UsageError(error) from error
     config = _resume_config(stored, options) if resumed else _new_config(options)
@@ -247,7 +247,7 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
     except ValueError as error:
         advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
         raise UsageError(f"{error}{advice}") from error
-    if resumed and stored.get("data", {}).get("checksum") != dataset.checksum:
+    if resumed and stored["data"]["checksum"] != dataset.checksum:
         raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
     config = _settle(config, dataset)
     try:
@@ -546,8 +546,8 @@ def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
 
 def _read_settings(stored: dict, path: Path) -> Config:
     """The settings in a config.json, which anyone may have written: none that no command line gives."""
-    settings = stored.get("settings")
-    if not isinstance(settings, dict) or settings.keys() != dataclasses.asdict(Config()).keys():
+    settings = stored["settings"]
+    if settings.keys() != dataclasses.asdict(Config()).keys():
         raise UsageError(f"{path} is damaged, or of another version: settings are missing")
     words = [word for name, value in settings.items() for word in _flag(name, value)]
     try:

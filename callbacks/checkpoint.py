@@ -10,7 +10,8 @@ from pathlib import Path
 import keras
 
 from callbacks.base import check_counts
-from gan.files import digest, encode_weights, read_json, write_json, write_whole
+from gan.files import digest, read_json, write_json, write_whole
+from gan.weights import encode_weights
 
 __all__ = ["Checkpoint"]
 

@@ -266,7 +266,7 @@ def _load_gan(path: Path):
         raise UsageError(f"{path} is not finished; finish it by  python train.py --resume {path}")
     try:
         gan = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever a file that anyone may have written makes Keras stumble over
         raise UsageError(f"{folder.model} cannot be loaded: it is damaged, or no Keras model") from error
     if not isinstance(gan, GAN):
         raise UsageError(f"{folder.model} is not a GAN of this project")

@@ -60,7 +60,8 @@ def run_program(name: str, run: Callable[[], int]) -> int:
     try:
         return run()
     except (UsageError, RunError) as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
+        one_line = " ".join(str(error).splitlines())  # it may quote what its user typed
+        print(f"{name}: error: {one_line}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # whoever read the output, `head` perhaps, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

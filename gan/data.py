@@ -18,12 +18,14 @@ from PIL import Image
 from gan import images as image_tools
 from gan.download import download
 from gan.files import cache_folder
-from gan.idx import DataError, read_idx
+from gan.idx import LARGEST_PAYLOAD, DataError, read_idx
 
 __all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline"]
 
 NAMES = ("auto", "mnist", "fashion_mnist", "digits")
 IDX_STEMS = {"train": "train", "test": "t10k"}
+NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+LARGEST_SIDE = 512  # pixels; the networks grow with the square of it
 BATCHES_AHEAD = 2
 UNREADABLE_NPZ = (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError)
 UNREADABLE_NPZ += (zipfile.BadZipFile, zlib.error)
@@ -253,6 +255,11 @@ def _make_dataset(name: str, source: str, where: Path, splits: dict) -> Dataset:
                 f"Received: {images.dtype}"
             )
         _check_images(images, f"{where}: {split} images")
+        if max(images.shape[1:3]) > LARGEST_SIDE:
+            raise DataError(
+                f"{where}: {split} images must have at most {LARGEST_SIDE} pixels a side. "
+                f"Received: shape={images.shape}"
+            )
         _check_labels(images, labels, f"{where}: {split} labels")
         if split == "train" and labels is not None and labels.max() >= len(images):
             raise DataError(
@@ -358,7 +365,9 @@ def _load_npz(path: Path, name: str) -> Dataset:
                 raise ValueError("it is not a zip archive of named arrays")
             raw.seek(0)
             file = np.load(raw, allow_pickle=False)
-            arrays = {key: file[key] for key in file.files if key[:2] in ("x_", "y_")}
+            wanted = [key for key in file.files if key in NPZ_ARRAYS]
+            _refuse_bombs(file.zip, wanted)
+            arrays = {key: file[key] for key in wanted}
             keys = ", ".join(file.files)
     except UNREADABLE_NPZ as error:
         raise DataError(f"{path}: not a usable .npz file: {error}") from error
@@ -366,3 +375,10 @@ def _load_npz(path: Path, name: str) -> Dataset:
         raise DataError(f"{path}: it holds no array x_train, only: {keys or 'nothing'}")
     splits = {split: (arrays.get(f"x_{split}"), arrays.get(f"y_{split}")) for split in ("train", "test")}
     return _make_dataset(name, str(path), path, splits)
+
+
+def _refuse_bombs(archive: zipfile.ZipFile, keys: list[str]) -> None:
+    """A small file may unpack to any size; how much is read at most is said before it is."""
+    unpacked = sum(archive.getinfo(f"{key}.npy").file_size for key in keys)
+    if unpacked > LARGEST_PAYLOAD:
+        raise ValueError(f"its arrays unpack to {unpacked:,} bytes; at most {LARGEST_PAYLOAD:,} are read")

@@ -16,7 +16,8 @@ from keras import layers
 
 from gan import images as image_tools
 from gan.data import Dataset, pipeline
-from gan.files import cache_folder, digest, encode_weights, write_whole
+from gan.files import cache_folder, digest, write_whole
+from gan.weights import encode_weights
 
 __all__ = ["Classifier", "classifier_for", "extract", "load_classifier", "train_classifier"]
 

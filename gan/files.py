@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -12,7 +11,6 @@ from pathlib import Path
 __all__ = [
     "cache_folder",
     "digest",
-    "encode_weights",
     "read_json",
     "remove_leftovers",
     "whole_file",
@@ -103,24 +101,6 @@ def read_json(path: Path) -> dict:
 
 def _checksum(content: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-class _WeightsFile(io.BytesIO):
-    """A file in memory that Keras, which looks at the name, takes for one of weights."""
-
-    def __str__(self):
-        return "memory.weights.h5"
-
-
-def encode_weights(model) -> bytes:
-    """A model's `.weights.h5` as bytes.
-
-    HDF5 does not survive a disk that is full: it ends the process. So it writes to memory, and what
-    goes to the disk are plain bytes.
-    """
-    file = _WeightsFile()
-    model.save_weights(file)
-    return file.getvalue()
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from gan.features import load_classifier
-from gan.files import encode_weights
+from gan.weights import encode_weights
 
 __all__ = [
     "ClassBalance",

@@ -19,10 +19,11 @@ ALLOWED = {
     "gan.files": set(),
     "gan.idx": set(),
     "gan.lock": set(),
+    "gan.weights": set(),
     "gan.download": {"gan.files", "gan.idx"},
     "gan.data": {"gan.images", "gan.download", "gan.files", "gan.idx"},
-    "gan.features": {"gan.images", "gan.files", "gan.data"},
-    "gan.metrics": {"gan.features", "gan.files"},
+    "gan.features": {"gan.images", "gan.files", "gan.data", "gan.weights"},
+    "gan.metrics": {"gan.features", "gan.weights"},
     "gan.copies": set(),
     "gan.cas": {"gan.data", "gan.images"},
     "gan.report": {

@@ -134,7 +134,7 @@ USAGE_ERRORS = {
     "a batch of too many": ([*SHORT, "--batch-size", 1439], "more than the 1438 images"),
     "no name": (["--dataset", ""], "No such dataset: ''"),
     "unwritable": ([*SHORT, "--run-dir", "runs/taken/config.json/run"], "cannot be written: Not a dir"),
-    "not a config": (["--resume", "runs/taken"], "settings are missing"),
+    "not a config": (["--resume", "runs/taken"], "settings or data are missing"),
     "too long a folder": (["--run-dir", "x" * 300], "File name too long"),
     "too long a dataset": (["--dataset", "x" * 300], "File name too long"),
     "no such home": (["--dataset", "~nobody-of-this-name/x"], "home directory"),
