@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import math
 import sys
 import time
 import warnings
@@ -189,10 +188,10 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
         return 0
     if dataset.notice:
-        print(f"train.py: NOTICE: {dataset.notice}", file=sys.stderr)
+        _notice(dataset.notice)
     say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
     with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
-        train(gan, config, dataset, folder, say, quiet=options.quiet)
+        train(gan, config, dataset, folder, say, is_resumed=bool(resumed), quiet=options.quiet)
     return 0
 
 
@@ -223,8 +222,10 @@ def _explained(folder, say) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nStopped. Continue it:  {resume}")
         raise
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        what = f"{error.filename or folder.path} cannot be written: {error.strerror or error}"
+        what = f"{error.filename or 'output'} cannot be written: {error.strerror or error}"
         raise RunError(f"{what}. When that is mended, continue by  {resume}") from error
     except tf.errors.OpError as error:
         if EVENT_FILE not in error.message:
@@ -247,6 +248,8 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
     except ValueError as error:
         advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
         raise UsageError(f"{error}{advice}") from error
+    if resumed:
+        _tell_of_other_versions(stored)
     if resumed and stored["data"]["checksum"] != dataset.checksum:
         raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
     config = _settle(config, dataset)
@@ -258,7 +261,7 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
     return gan, config, dataset, report
 
 
-def train(gan, config: Config, dataset, folder, say, quiet: bool) -> None:
+def train(gan, config: Config, dataset, folder, say, is_resumed: bool, quiet: bool) -> None:
     """Trains from the folder's newest checkpoint, where it has one.
 
     Raises:
@@ -274,9 +277,8 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> None:
         keep=CHECKPOINTS_KEPT,
         monitor=BEST_BY if metrics else None,
     )
-    is_resumed = folder.history.exists()
     epochs_done = _restore(checkpoint, gan)
-    folder.trim_history(epochs_done)
+    _prepare_folder(folder, epochs_done)
     tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
     say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
     if is_resumed:
@@ -293,10 +295,11 @@ def train(gan, config: Config, dataset, folder, say, quiet: bool) -> None:
         verbose=_verbosity(quiet),
     )
     if not _is_finite(gan):
+        epoch = gan.history.epoch[-1] + 1
         is_any_saved = any(folder.checkpoints.glob("*.json"))
         raise RunError(
-            f"a loss or gradient was not finite in epoch {gan.history.epoch[-1] + 1}, and was kept from the "
-            f"weights{f'; the last good state is in {folder.checkpoints}' if is_any_saved else ''}. "
+            f"a loss, gradient or weight was not finite in epoch {epoch}"
+            f"{f'; the last good state is in {folder.checkpoints}' if is_any_saved else ''}. "
             "Start a new run with lower rates"
         )
     _export(gan, folder)
@@ -339,10 +342,6 @@ def compile_players(gan, config: Config, metrics: list) -> None:
 
 def describe(config: Config, dataset) -> dict:
     """What config.json holds: the settings, the data and the versions behind them."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
     return {
         "settings": dataclasses.asdict(config),
         "data": {
@@ -353,12 +352,21 @@ def describe(config: Config, dataset) -> dict:
             "checksum": dataset.checksum,
             "notice": dataset.notice,
         },
-        "versions": {
-            "python": sys.version.split()[0],
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    python = sys.version.split()[0]
+    return {
+        "python": python,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
     }
 
 
@@ -413,7 +421,7 @@ def _watchers(config: Config, dataset, folder, gan) -> list:
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
         callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=config.seed),
         callbacks.TensorBoard(folder.logs, write_graph=False),
-        keras.callbacks.CSVLogger(folder.history, append=True),
+        callbacks.HistoryFile(folder.history, append=True),
     ]
     return watchers + ([callbacks.TimeLimit(config.minutes)] if config.minutes else [])
 
@@ -431,6 +439,22 @@ def _real_images_by_class(dataset, num_classes: int | None):
     return rows.reshape(-1, *dataset.image_shape)
 
 
+def _prepare_folder(folder, epochs_done: int) -> None:
+    """Trims what will be written again, and tells of what has been lost before."""
+    for logs in ("train", "validation", "samples"):
+        (folder.logs / logs).mkdir(parents=True, exist_ok=True)
+    if not folder.trim_history(epochs_done):
+        _notice(f"{folder.history} lacks rows of the {epochs_done} epochs done: they are lost")
+    if epochs_done and not all(
+        (folder.samples / f"epoch_{n:04d}.png").is_file() for n in range(epochs_done + 1)
+    ):
+        _notice(f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost")
+
+
+def _notice(message) -> None:
+    print(f"train.py: NOTICE: {message}", file=sys.stderr)
+
+
 def _restore(checkpoint, gan) -> int:
     """The epochs that the newest whole checkpoint has done, once the GAN stands where it was saved."""
     with warnings.catch_warnings(record=True) as caught:
@@ -440,7 +464,7 @@ def _restore(checkpoint, gan) -> int:
         except ValueError as error:
             raise UsageError(error) from error
     for warning in caught:
-        print(f"train.py: NOTICE: {warning.message}", file=sys.stderr)
+        _notice(warning.message)
     return epochs_done
 
 
@@ -451,7 +475,7 @@ def _explain_resume(config: Config, epochs_done: int) -> str:
         how_far = "; how many epochs that makes depends on the machine"
         return f"Resuming after epoch {epochs_done}, for {config.minutes:g} minutes{how_far}."
     if epochs_done >= config.epochs:
-        return f"All {config.epochs} epochs are done; --epochs N trains up to N."
+        return f"All {epochs_done} epochs are done; --epochs N trains up to N."
     return f"Resuming after epoch {epochs_done} of {config.epochs}."
 
 
@@ -468,12 +492,15 @@ def _verbosity(quiet: bool) -> int:
 
 
 def _is_finite(gan) -> bool:
-    return all(math.isfinite(value) for value in gan.history.history.get("loss", []))
+    import numpy as np
+
+    losses = gan.history.history.get("loss", [])
+    return all(np.isfinite(values).all() for values in [losses, *gan.get_weights()])
 
 
 def _summarize(folder, gan, seconds: float) -> list[str]:
     minutes, seconds = divmod(round(seconds), 60)
-    newest = max(folder.samples.glob("epoch_*.png"))
+    newest = max(folder.samples.glob("epoch_*.png"), default=folder.samples)
     return [
         "",
         f"Trained to step {int(gan.step.numpy())} in {minutes} min {seconds} s.",
@@ -529,16 +556,31 @@ def _settle(config: Config, dataset) -> Config:
     )
 
 
+def _tell_of_other_versions(stored: dict) -> None:
+    """Other versions may compute other bits, so whoever goes on with them should know."""
+    then, now = stored.get("versions"), _versions()
+    if isinstance(then, dict) and then != now:
+        changes = [
+            f"{name} {version} (it began with {then.get(name)})"
+            for name, version in now.items()
+            if then.get(name) != version
+        ]
+        _notice(f"the run goes on, to other bits perhaps, with {', '.join(changes)}")
+
+
 def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
     """The stored settings, with those flags that may change."""
     config, given = _read_settings(stored, options.resume / "config.json"), _given(options)
-    refused = [
-        f"--{name.replace('_', '-')} {value} (the run has {getattr(config, name)})"
+    changes = {
+        name: f"{_say(name, value)} (the run has {_say(name, getattr(config, name))})"
         for name, value in given.items()
-        if name not in CHANGEABLE and value != getattr(config, name)
-    ]
+        if value != getattr(config, name)
+    }
+    refused = [change for name, change in changes.items() if name not in CHANGEABLE]
     if refused:
         raise UsageError(f"a resumed run keeps its settings; not {', '.join(refused)}")
+    if changes:
+        _notice(f"changed, without an effect on the epochs' bits: {', '.join(changes.values())}")
     if "epochs" in given or "minutes" in given:
         config = dataclasses.replace(config, epochs=None, minutes=None)
     return dataclasses.replace(config, **{k: v for k, v in given.items() if k in CHANGEABLE})
@@ -558,6 +600,14 @@ def _read_settings(stored: dict, path: Path) -> Config:
     if as_flags_give != as_stored or not (config.epochs or config.minutes):
         raise UsageError(f"{path} is damaged: its settings are not what flags would give")
     return config
+
+
+def _say(name: str, value) -> str:
+    """A setting in the words of the command line."""
+    words = _flag(name, value) or [
+        f"no {(_flag(name, False) if name == 'validation' else _flag(name, True))[0]}"
+    ]
+    return words[0].partition("=True")[0].replace("=", " ", 1)
 
 
 def _flag(name: str, value) -> list[str]:

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from callbacks.base import check_counts
 from gan.files import digest, read_json, write_json, write_whole
@@ -22,7 +23,8 @@ class Checkpoint(keras.callbacks.Callback):
     A checkpoint is `epoch_0007.weights.h5`, as `save_weights` writes it, and `epoch_0007.json`, its
     manifest (epoch, size, SHA-256, logs; a checksum of its own), written after it: without its manifest
     it does not count. Both are written whole or not at all, and one is verified before it is read. The
-    state after the last epoch is always saved; one whose loss is not finite never is. A state takes the
+    state after the last epoch is always saved; one whose loss or weights are not finite
+    never is. A state takes the
     place of those of later epochs: they are damaged, or of a training that was taken up again from
     before them.
 
@@ -68,11 +70,13 @@ class Checkpoint(keras.callbacks.Callback):
         self.monitor = monitor
         self.mode = mode
         self._is_continued = False  # whether what lies in the directory is this training's own
+        self._damaged = set()  # epochs whose checkpoints `restore` found so: neither newest nor best
 
     def restore(self, model: keras.Model) -> int:
         """Loads the newest whole checkpoint into a compiled model.
 
-        A damaged one is passed over with a warning that names it.
+        All are verified. A damaged one is passed over, with a warning that names it, and will not be
+        the best one any more either.
 
         Returns:
             The number of epochs done: `fit`'s `initial_epoch`. 0 when there is no checkpoint.
@@ -81,19 +85,18 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: when the newest whole one is of a model with other layers.
         """
         self._is_continued = True
-        for epochs_done in sorted(self._epochs_of("json"), reverse=True):
-            weights = self._weights_path(epochs_done)
+        for epochs_done in sorted(self._epochs_of("json")):
             try:
-                manifest = self._read_manifest(epochs_done)
-                _verify(weights, manifest)
+                _verify(self._weights_path(epochs_done), self._read_manifest(epochs_done))
             except (OSError, ValueError) as error:
-                warnings.warn(f"{error}; an older checkpoint is used, if there is one.", stacklevel=2)
-                continue
+                self._damaged.add(epochs_done)
+                warnings.warn(f"{error}; another checkpoint is used, if there is one.", stacklevel=2)
+        newest = max(self._epochs_of("json") - self._damaged, default=0)
+        if newest:
             if model.optimizer is not None and not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
-            _load(model, weights)
-            return epochs_done
-        return 0
+            _load(model, self._weights_path(newest))
+        return newest
 
     def on_train_begin(self, logs=None):
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -122,7 +125,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self) -> None:
         epochs_done, logs = self._unsaved
-        if not math.isfinite(logs.get("loss", 0.0)):
+        weights = self.model.get_weights()
+        if not all(np.isfinite(each).all() for each in [logs.get("loss", 0.0), *weights]):
             return
         weights = encode_weights(self.model)
         write_whole(self._weights_path(epochs_done), weights)
@@ -133,6 +137,7 @@ class Checkpoint(keras.callbacks.Callback):
             "logs": {key: value for key, value in logs.items() if math.isfinite(value)},
         }
         write_json(self._manifest_path(epochs_done), manifest)
+        self._damaged.discard(epochs_done)
         self._unsaved = None
         self._remove_old(epochs_done)
 
@@ -171,8 +176,8 @@ class Checkpoint(keras.callbacks.Callback):
     def _manifests(self) -> list[dict]:
         """All manifests that are whole, oldest epoch first."""
         manifests = []
-        for epochs_done in sorted(self._epochs_of("json")):
-            with contextlib.suppress(ValueError):  # `restore` says so, and the next save removes it
+        for epochs_done in sorted(self._epochs_of("json") - self._damaged):
+            with contextlib.suppress(ValueError):  # `restore` tells of it, and the next save removes it
                 manifests.append(self._read_manifest(epochs_done))
         return manifests
 

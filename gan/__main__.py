@@ -23,6 +23,7 @@ from gan.command_line import (
 )
 
 COLUMNS = 10
+MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def _add_generate(commands) -> None:
     parser = commands.add_parser("generate", help="draw images", allow_abbrev=False)
     _add_run(parser)
     parser.add_argument(
-        "--count", type=whole_number, default=100, metavar="N", help="how many images (default: 100)"
+        "--count", type=_count, default=100, metavar="N", help="how many images (default: 100)"
     )
     parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
     parser.add_argument(
@@ -61,6 +62,13 @@ def _add_generate(commands) -> None:
         "name for a folder of single PNG files (default: RUN/generated.png)",
     )
     parser.set_defaults(run=_generate)
+
+
+def _count(text: str) -> int:
+    count = whole_number(text)
+    if count > MOST_IMAGES:
+        raise argparse.ArgumentTypeError(f"{text} images are too many: at most {MOST_IMAGES:,} are drawn")
+    return count
 
 
 def _add_evaluate(commands) -> None:
@@ -125,6 +133,20 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a finished run")
 
 
+@contextlib.contextmanager
+def _hold(path: Path, output: Path | None = None):
+    """Keeps other processes from writing into a run folder, where the output goes into it."""
+    from gan.run import RunFolder
+
+    with contextlib.ExitStack() as held:
+        if output is None or output.parent.resolve() == path.resolve():
+            try:
+                held.enter_context(RunFolder(path).open_for_writing())
+            except ValueError as error:
+                raise UsageError(error) from error
+        yield
+
+
 def _generate(options: argparse.Namespace) -> None:
     import numpy as np
 
@@ -139,14 +161,15 @@ def _generate(options: argparse.Namespace) -> None:
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     images = gan.generate(options.count, _labels(gan, options), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    if output.suffix == ".npy":
-        with whole_file(output) as temporary:
-            np.save(temporary, images)
-    elif output.suffix == ".png":
-        write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)))))
-    else:
-        for number, image in enumerate(images):
-            write_whole(output / f"{number:05d}.png", encode_png(image))
+    with _hold(options.folder, output):
+        if output.suffix == ".npy":
+            with whole_file(output) as temporary:
+                np.save(temporary, images)
+        elif output.suffix == ".png":
+            write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)))))
+        else:
+            for number, image in enumerate(images):
+                write_whole(output / f"{number:05d}.png", encode_png(image))
     print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
 
 
@@ -174,31 +197,34 @@ def _evaluate(options: argparse.Namespace) -> None:
     folder = RunFolder(options.folder)
     gan = _load_gan(options.folder)
     dataset = _load_dataset(folder, options.dataset)
-    folder.evaluation.mkdir(exist_ok=True)  # now, and not after minutes of work, what cannot be is refused
-    verbose = 1 if sys.stderr.isatty() else 2
-    with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bars: what is asked for goes alone
-        classifier = classifier_for(dataset, verbose)
-        if classifier is None:
-            raise UsageError(
-                f"{dataset.source} has no labels to train a classifier by, so nothing to judge by"
-            )
-        accuracy = None if options.quick else lambda: real_accuracy(dataset, verbose)
-        try:
-            report = evaluate(
-                gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy, verbose=verbose
-            )
-        except ValueError as error:
-            raise UsageError(error) from error
-    report = {"run": str(options.folder)} | report
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print(format_report(report), "", sep="\n", flush=True)
-    nearest = folder.evaluation / "nearest.png"
-    write_whole(nearest, encode_png(draw_nearest(gan, dataset, options.seed)))
-    write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
-    if not options.json:
-        print(f"Samples, and beside each the training images nearest to it: {shorten(nearest)}")
+    with _hold(folder.path):
+        folder.evaluation.mkdir(
+            exist_ok=True
+        )  # now, and not after minutes of work, what cannot be is refused
+        verbose = 1 if sys.stderr.isatty() else 2
+        with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bars: what is asked for goes alone
+            classifier = classifier_for(dataset, verbose)
+            if classifier is None:
+                raise UsageError(
+                    f"{dataset.source} has no labels to train a classifier by, so nothing to judge by"
+                )
+            accuracy = None if options.quick else lambda: real_accuracy(dataset, verbose)
+            try:
+                report = evaluate(
+                    gan, dataset, classifier, seed=options.seed, real_accuracy=accuracy, verbose=verbose
+                )
+            except ValueError as error:
+                raise UsageError(error) from error
+        report = {"run": str(options.folder)} | report
+        if options.json:
+            print(json.dumps(report, indent=2))
+        else:
+            print(format_report(report), "", sep="\n", flush=True)
+        nearest = folder.evaluation / "nearest.png"
+        write_whole(nearest, encode_png(draw_nearest(gan, dataset, options.seed)))
+        write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
+        if not options.json:
+            print(f"Samples, and beside each the training images nearest to it: {shorten(nearest)}")
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -223,7 +249,8 @@ def _compare(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise UsageError(error) from error
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(output, encode_png(picture))
+    with _hold(folders[0].path, output):
+        write_whole(output, encode_png(picture))
     print(table, "", f"Picture: {shorten(output)}", sep="\n")
 
 

@@ -5,7 +5,6 @@ TensorFlow is loaded after the command line has been read, so that a wrong flag 
 
 import argparse
 import importlib
-import math
 import os
 import shlex
 import shutil
@@ -28,6 +27,10 @@ __all__ = [
     "shorten",
     "whole_number",
 ]
+
+
+LARGEST_INT = 2**31 - 1
+SMALLEST_FLOAT, LARGEST_FLOAT = 2.0**-126, 2.0**127  # of what float32 can hold, to a factor of two
 
 
 class UsageError(Exception):
@@ -56,14 +59,17 @@ def run_program(name: str, run: Callable[[], int]) -> int:
     midst of its work; 130 after Ctrl-C and 143 after SIGTERM, of which a second ends the process at once.
     """
     handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what is no character
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what is no character
     try:
         return run()
     except (UsageError, RunError) as error:
         one_line = " ".join(str(error).splitlines())  # it may quote what its user typed
         print(f"{name}: error: {one_line}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:  # whoever read the output, `head` perhaps, has gone
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # else whoever read the output, `head` perhaps, has gone
+            print(f"{name}: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as interrupt:
@@ -115,7 +121,7 @@ def shorten(path: str | Path) -> str:
 
 def whole_number(text: str) -> int:
     """A flag's whole number from 1."""
-    return _number(text, int, "a whole number from 1", lambda number: number >= 1)
+    return _number(text, int, f"a whole number from 1 to {LARGEST_INT}", lambda n: 1 <= n <= LARGEST_INT)
 
 
 def seed_number(text: str) -> int:
@@ -126,12 +132,19 @@ def seed_number(text: str) -> int:
 
 def positive_number(text: str) -> float:
     """A flag's finite number above 0."""
-    return _number(text, float, "a positive number", lambda number: 0 < number < math.inf)
+    return _number(
+        text, float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT
+    )
 
 
 def number_from_0(text: str) -> float:
     """A flag's finite number from 0."""
-    return _number(text, float, "a number from 0", lambda number: 0 <= number < math.inf)
+    return _number(
+        text,
+        float,
+        "0 or a positive number of float32",
+        lambda n: n == 0 or SMALLEST_FLOAT <= n <= LARGEST_FLOAT,
+    )
 
 
 def _number(text: str, kind: type, accepted: str, is_right) -> int | float:

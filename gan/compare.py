@@ -142,12 +142,15 @@ def _read_history(folder: RunFolder) -> list[dict[str, float]]:
     """The rows of history.csv, numbers only."""
     try:
         with open(folder.history, newline="", encoding="utf-8") as file:
-            rows = [{k: float(v) for k, v in row.items() if k and v} for row in csv.DictReader(file)]
+            rows = [
+                {name: float(value) for name, value in row.items() if name and value not in ("", "NA", None)}
+                for row in csv.DictReader(file)
+            ]
     except OSError as error:
         raise ValueError(f"{folder.history}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, TypeError, csv.Error):
         raise ValueError(f"{folder.history} is damaged: it holds something else than numbers") from None
-    if not rows or any("epoch" not in row for row in rows):
+    if not rows or any(not math.isfinite(row.get("epoch", math.nan)) for row in rows):
         raise ValueError(
             f"{folder.history} holds no epochs yet; finish the run by  python train.py --resume {folder.path}"
         )

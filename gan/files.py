@@ -1,6 +1,7 @@
 """Writing files whole or not at all: a reader, or a run that resumes, never sees half of one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -47,8 +48,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         _flush_to_disk(temporary)
         os.replace(temporary, path)
-        if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is all there is
-            _flush_to_disk(path.parent)
+        _flush_folder_to_disk(path.parent)
     except OSError as error:
         if error.filename not in (None, str(temporary)):
             raise
@@ -83,6 +83,8 @@ def read_json(path: Path) -> dict:
         OSError: when it cannot be read.
         ValueError: a few words, when it is not what was written.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
     with open(path, "rb") as file:
         text = file.read(LARGEST_JSON + 1)
     if len(text) > LARGEST_JSON:
@@ -121,3 +123,14 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _flush_folder_to_disk(folder: Path) -> None:
+    """Makes a rename last, where the system can: Windows opens no folder, some disks flush none."""
+    if os.name != "posix":
+        return
+    try:
+        _flush_to_disk(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise

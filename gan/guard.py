@@ -21,7 +21,7 @@ def are_finite(loss, gradients):
         gradients: tensors, indexed slices or None.
     """
     values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients if g is not None]
-    squares = [tf.cast(tf.nn.l2_loss(value), tf.float32) for value in values]
+    squares = [tf.nn.l2_loss(tf.cast(value, tf.float32)) for value in values]
     total = tf.add_n([tf.cast(loss, tf.float32), *squares])
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync > 1:

@@ -19,13 +19,14 @@ def lock(folder: Path) -> Iterator[None]:
     """Keeps other processes out of the block for the same folder.
 
     The operating system holds the lock and takes it from a process that has died; the file `.lock`,
-    which stays, only says whose it is.
+    which stays, only says whose it is. (Whoever removes it lets a second process in.)
 
     Raises:
         LockedError: one line, at once, when another process is inside.
         OSError: when the folder cannot be written, or its disk knows no locks.
     """
-    with open(folder / NAME, "a+b") as file:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # never a file elsewhere, behind a link
+    with open(os.open(folder / NAME, flags, 0o666), "r+b") as file:
         try:
             _take(file)
         except (BlockingIOError, PermissionError) as error:
@@ -34,7 +35,8 @@ def lock(folder: Path) -> Iterator[None]:
             raise LockedError(
                 f"{folder} is being written by another process ({owner or '?'}): wait for it, or stop it"
             ) from error
-        file.truncate(0)
+        file.seek(0)
+        file.truncate()
         file.write(str(os.getpid()).encode())
         file.flush()
         yield

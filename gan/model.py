@@ -438,8 +438,10 @@ class GAN(keras.Model):
 
     def _move(self, variables, gradients, loss):
         """Updates a player unless a number is not finite; returns whether all are."""
-        is_scaled = isinstance(self.optimizer, ScaledTwoPlayerOptimizer)  # then it sees to an overflow
-        is_finite = guard.are_finite(loss, [] if is_scaled else gradients)
+        is_finite = guard.are_finite(loss, gradients)
+        if isinstance(self.optimizer, ScaledTwoPlayerOptimizer):  # it takes care of gradients scaled too far
+            has_scale_left = self.optimizer.dynamic_scale.value > 1.0
+            is_finite |= guard.are_finite(loss, []) & has_scale_left
         guard.apply_if(is_finite, self.optimizer, gradients, variables)
         return is_finite
 

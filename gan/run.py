@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,16 +69,22 @@ class RunFolder:
 
         Raises:
             LockedError: one line, when another process writes into it.
-            ValueError: one line, when a part of it is a link, and so lies elsewhere.
+            ValueError: one line, when a part of it is a link, and so lies elsewhere, or no file at all.
             OSError: when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._refuse_links()
         with lock(self.path):
-            for part in self.path.iterdir():
-                if part.is_symlink():
-                    raise ValueError(f"{part} is a link: a run writes into its own folder only; put it there")
             remove_leftovers(self.path)
             yield
+
+    def _refuse_links(self) -> None:
+        for parent, folders, files in os.walk(self.path):
+            for part in (Path(parent, name) for name in folders + files):
+                if part.is_symlink() or not (part.is_dir() or part.is_file()):
+                    raise ValueError(
+                        f"{part} is a link or no file: a run writes into its own folder only; put it there"
+                    )
 
     def is_empty(self) -> bool:
         """Whether there is nothing yet, or nothing but what a process left that died before its start."""
@@ -110,20 +117,35 @@ class RunFolder:
             ValueError: one line, as `read_config`.
         """
         config = self.read_config()
-        data = config.get("data")
-        is_whole = isinstance(config.get("settings"), dict) and isinstance(data, dict)
-        if not is_whole or not {"checksum", "image_shape"} <= data.keys():
+        settings, data = config.get("settings"), config.get("data")
+        is_whole = (
+            isinstance(settings, dict)
+            and isinstance(data, dict)
+            and isinstance(settings.get("dataset"), str)
+            and isinstance(settings.get("seed"), int)
+            and isinstance(data.get("checksum"), str)
+            and isinstance(data.get("image_shape"), list)
+            and [type(size) for size in data["image_shape"]] == [int] * 3
+            and min(data["image_shape"]) > 0
+        )
+        if not is_whole:
             raise ValueError(f"{self.config} is damaged: settings or data are missing")
         return config
 
-    def trim_history(self, epochs_done: int) -> None:
-        """Drops the rows of epochs that will be replayed, so that none stands in it twice."""
+    def trim_history(self, epochs_done: int) -> bool:
+        """Drops the rows of epochs that will be replayed, so that none stands in it twice.
+
+        Returns:
+            Whether those of all epochs done are there.
+        """
         if not self.history.is_file():
-            return
+            return epochs_done == 0
         header, *rows = self.history.read_bytes().splitlines(keepends=True) or [b""]
-        fields = header.count(b",")
-        whole = [row for row in rows if row.endswith(b"\n") and row.count(b",") == fields]
-        kept = [
-            row for row in whole if (epoch := row.partition(b",")[0]).isdigit() and int(epoch) < epochs_done
-        ]
+        if not (header.startswith(b"epoch,") and header.endswith(b"\n")):
+            self.history.unlink()  # the next row comes with a header of its own
+            return epochs_done == 0
+        whole = [row for row in rows if row.endswith(b"\n") and row.count(b",") == header.count(b",")]
+        by_epoch = {row.partition(b",")[0]: row for row in whole}
+        kept = [by_epoch[epoch] for n in range(epochs_done) if (epoch := str(n).encode()) in by_epoch]
         write_whole(self.history, b"".join([header, *kept]))
+        return len(kept) == epochs_done

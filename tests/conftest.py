@@ -1,6 +1,8 @@
 """The tiny model and the tiny data that most tests train, and where the real MNIST is."""
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -115,28 +117,47 @@ def somewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-def arrays_of(folder, epoch):
-    """Every array of a checkpoint, by its path."""
+def arrays_of(file) -> dict[str, np.ndarray]:
+    """Every array of a `.weights.h5`, by its path."""
     arrays = {}
-    with h5py.File(folder / "checkpoints" / f"epoch_{epoch:04d}.weights.h5") as file:
-        file.visititems(
+    with h5py.File(file) as store:
+        store.visititems(
             lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
         )
     return arrays
 
 
+def arrays_of_model(path) -> dict[str, np.ndarray]:
+    """Every array of a `.keras`."""
+    with zipfile.ZipFile(path) as archive:
+        return arrays_of(io.BytesIO(archive.read("model.weights.h5")))
+
+
 def assert_same_run(one, other, epochs):
-    """Two run folders hold the same newest and best states, history and pictures, to the bit."""
-    manifests = [sorted((each / "checkpoints").glob("*.json")) for each in (one, other)]
-    for a, b in zip(*manifests, strict=True):
-        assert (a.name, read_json(a)["logs"]) == (b.name, read_json(b)["logs"])
-    a, b = arrays_of(one, epochs), arrays_of(other, epochs)
-    assert a.keys() == b.keys()
-    assert any("optimizer" in name for name in a)
-    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+    """Two run folders hold the same states, history, pictures and models, to the bit."""
+    assert any(
+        "optimizer" in name for name in arrays_of(one / "checkpoints" / f"epoch_{epochs:04d}.weights.h5")
+    )
+    names = [sorted(path.name for path in (each / "checkpoints").iterdir()) for each in (one, other)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        a, b = one / "checkpoints" / name, other / "checkpoints" / name
+        if name.endswith(".json"):
+            assert read_json(a)["logs"] == read_json(b)["logs"]
+        else:
+            assert_same_arrays(arrays_of(a), arrays_of(b))
     assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
-    for picture in sorted((one / "samples").iterdir()):
-        assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
+    pictures = [
+        {path.name: path.read_bytes() for path in (each / "samples").iterdir()} for each in (one, other)
+    ]
+    assert pictures[0] == pictures[1]
+    for name in ("gan.keras", "generator.keras"):
+        assert_same_arrays(arrays_of_model(one / name), arrays_of_model(other / name))
+
+
+def assert_same_arrays(one, other):
+    assert one.keys() == other.keys()
+    assert [name for name in one if not np.array_equal(one[name], other[name])] == []
 
 
 def size_of(picture):

@@ -80,6 +80,18 @@ def test_the_best_so_far_is_known_after_a_restore(tmp_path):
     assert epochs_in(tmp_path) == [1, 3]
 
 
+@pytest.mark.parametrize("suffix", ["json", "weights.h5"])
+def test_a_best_one_that_is_damaged_is_told_of_and_best_no_more(tmp_path, suffix):
+    values = [1.0, 5.0, 4.0, 2.0]
+    fit(make_gan(), epochs=3, callbacks=[Pretend(values), Checkpoint(tmp_path, keep=1, monitor="quality")])
+    (tmp_path / f"epoch_0001.{suffix}").write_bytes(b"{}")
+    gan, checkpoint = make_gan(), Checkpoint(tmp_path, keep=1, monitor="quality")
+    with pytest.warns(UserWarning, match=rf"epoch_0001\.{suffix} is damaged"):
+        assert checkpoint.restore(gan) == 3
+    fit(gan, epochs=4, start_step=3 * STEPS, callbacks=[Pretend(values), checkpoint])
+    assert epochs_in(tmp_path) == [4]
+
+
 def test_an_unknown_monitor_is_named(tmp_path):
     with pytest.warns(UserWarning, match="'fid' is not among the logs.*d_loss"):
         fit(make_gan(), callbacks=[Checkpoint(tmp_path, monitor="fid")])

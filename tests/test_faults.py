@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import train
@@ -145,6 +146,8 @@ def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
             if process.returncode == -signal.SIGKILL:
                 killed += 1
                 break
+            assert (fresh, process.returncode) == (False, 0)
+            assert_same_run(folder, expected, EPOCHS)
     assert killed == len(POINTS[part::2])
     finish(start_or_resume(folder, [*UNMEASURED, "--epochs", EPOCHS]))
     assert_same_run(folder, expected, EPOCHS)
@@ -168,7 +171,8 @@ def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_
         except subprocess.TimeoutExpired:
             process.send_signal(signal_number)
         _, error = process.communicate(timeout=300)
-        assert process.returncode in (0, -signal_number, 128 + signal_number), error[-2000:]
+        ended = -signal.SIGKILL if signal_number == signal.SIGKILL else 128 + signal_number
+        assert process.returncode in (0, ended), error[-2000:]
         assert "Traceback" not in error
         if process.returncode == 0:
             assert_same_run(folder, expected, MANY_EPOCHS)
@@ -345,6 +349,58 @@ def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
     assert error.count("\n") == 1
     assert "config.json" in error
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
+    """It is not the newest, so its epoch is not replayed."""
+    folder = tmp_path / "run"
+    assert run(*UNMEASURED, "--epochs", EPOCHS - 1, "--run-dir", folder) == 0
+    cut(folder / "checkpoints" / "epoch_0001.weights.h5")
+    assert run("--resume", folder, "--epochs", EPOCHS) == 0
+    assert re.search(r"NOTICE: .*epoch_0001.weights.h5 is damaged", capsys.readouterr().err)
+
+
+def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
+    """In the second epoch, within an execution of eight steps."""
+    import tensorflow as tf
+
+    folder, feed = tmp_path / "run", train._feed
+
+    def poisoned(gan, config, dataset, start_step):
+        def poison(step, batch):
+            images, labels = batch
+            return tf.where(step == 12, np.nan, images), labels
+
+        return feed(gan, config, dataset, start_step).enumerate(start_step).map(poison)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_feed", poisoned)
+        assert run(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"was not finite in epoch 2; the last good state is in {folder}" in error
+    assert not (folder / "gan.keras").exists()
+    assert run("--resume", folder) == 0
+    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+
+
+def test_lost_rows_and_pictures_are_told_of(two_epochs, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(two_epochs, folder)
+    (folder / "history.csv").unlink()
+    (folder / "samples" / "epoch_0001.png").unlink()
+    assert run("--resume", folder, "--epochs", EPOCHS) == 0
+    captured = capsys.readouterr()
+    assert "Resuming after epoch 2 of 3" in captured.out
+    lacks = [line for line in captured.err.splitlines() if "lacks" in line]
+    assert ["history.csv lacks rows" in lacks[0], "samples lacks pictures" in lacks[1]] == [True, True]
+
+
+def test_two_new_runs_of_one_name(tmp_path):
+    processes = [start(*UNMEASURED, "--epochs", 1, "--run-dir", tmp_path / "run") for _ in range(2)]
+    errors = sorted((process.communicate(timeout=300)[1], process.returncode) for process in processes)
+    assert sorted(code for _, code in errors) == [0, 2]
+    assert [error.count("\n") for error, code in errors if code == 2] == [1]
 
 
 def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):

@@ -96,6 +96,14 @@ def test_the_steps_beside_it_are_as_ever():
     assert is_same(state, expected)
 
 
+def test_a_gradient_that_no_scale_mends_is_a_failure(mixed_float16):
+    gan = make_gan(loss=GradientOfNoNumber())
+    gan.optimizer.dynamic_scale.assign(4.0)
+    history = train(gan, batches(count=8))
+    assert np.isnan(history["g_loss"]).all()
+    assert_finite(gan)
+
+
 def test_an_overflow_under_loss_scaling_is_no_failure(mixed_float16):
     gan = make_gan()
     gan.optimizer.dynamic_scale.assign(1e30)

@@ -149,6 +149,14 @@ def test_wrong_flags_exit_with_2(arguments, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_evaluate_writes_into_the_runs_own_folder_only(runs, somewhere, capsys):
+    shutil.copytree(runs / "one", runs / "linked")
+    (runs / "linked" / "evaluation").symlink_to(somewhere)
+    assert run("evaluate", runs / "linked", "--quick") == 2
+    assert "evaluation is a link" in capsys.readouterr().err
+    assert list(somewhere.iterdir()) == []
+
+
 def test_a_process_of_its_own_is_quiet(runs, somewhere):
     environment = {**os.environ, "PYTHONPATH": os.path.dirname(train.__file__)}
     del environment["TF_CPP_MIN_LOG_LEVEL"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gan.lock import LockedError
+from gan.lock import LockedError, lock
 from gan.run import RunFolder
 
 
@@ -44,10 +44,18 @@ def test_history_loses_the_epochs_to_be_replayed(folder):
     folder.write_config({})
     rows = b"0,2.5\r\n1,2.0\r\n"
     folder.history.write_bytes(b"epoch,loss\r\n" + rows + b"2,1.0\r\n1")  # of "11,…": the disk was full
-    folder.trim_history(2)
+    assert folder.trim_history(2)
     assert folder.history.read_bytes() == b"epoch,loss\r\n0,2.5\r\n1,2.0\r\n"
-    folder.trim_history(0)
+    assert folder.trim_history(0)
     assert folder.history.read_bytes() == b"epoch,loss\r\n"
+
+
+def test_rows_that_were_lost_are_told_of(folder):
+    for content in (b"epoch,loss\r\n1,2.0\r\n", b"epoch,loss\r\n0,2\r\n1,x,y\r\n", b"epo", b""):
+        folder.history.write_bytes(content)
+        assert not folder.trim_history(2)
+    folder.history.unlink(missing_ok=True)
+    assert not folder.trim_history(2)
 
 
 def test_no_history_yet(folder):
@@ -84,13 +92,25 @@ def test_what_a_dead_process_left_is_removed(tmp_path):
         assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "checkpoints", "mine.txt"]
 
 
-def test_links_out_of_the_folder_are_refused(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "elsewhere")
-    run = RunFolder(tmp_path / "run")
-    with pytest.raises(ValueError, match="checkpoints is a link"), run.open_for_writing():
+@pytest.mark.parametrize("name", [".lock", "checkpoints", "logs/train", "history.csv"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_links_out_of_the_folder_are_refused(tmp_path, name, is_there):
+    run, outside = RunFolder(tmp_path / "run"), tmp_path / "outside"
+    (run.path / name).parent.mkdir(parents=True)
+    (run.path / name).symlink_to(outside)
+    if is_there:
+        outside.write_text("precious")
+    with pytest.raises(ValueError, match=rf"{name} is a link"), run.open_for_writing():
         pass
-    assert not (tmp_path / "elsewhere").exists()
+    assert outside.exists() == is_there
+    assert not is_there or outside.read_text() == "precious"
+
+
+def test_a_lock_behind_a_link_is_not_taken(tmp_path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError), lock(tmp_path):
+        pass
+    assert not (tmp_path / "outside").exists()
 
 
 def test_empty_is_what_a_process_left_that_died_before_its_start(tmp_path):

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import json
+import os
 import resource
 import struct
 import warnings
@@ -22,7 +23,7 @@ import train
 from callbacks import Checkpoint
 from conftest import make_gan
 from gan import __main__ as program
-from gan import data, files
+from gan import compare, data, files
 from gan.command_line import UsageError
 from gan.idx import DataError, read_idx
 from gan.run import RunFolder
@@ -62,6 +63,12 @@ def npz(**arrays):
     return file.getvalue()
 
 
+def npy_bytes(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def listing(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
@@ -95,6 +102,47 @@ def test_npz(tmp_path, content):
             assert_one_line(error)
         else:
             assert dataset.train_images.dtype == np.uint8
+
+
+NPY = npy_bytes(np.zeros((8, 4, 4), np.uint8))
+
+
+@TRIALS
+@given(content=damaged(NPY[:128]))
+def test_an_array_of_a_hostile_header(tmp_path, content):
+    with zipfile.ZipFile(tmp_path / "file.npz", "w") as archive:
+        archive.writestr("x_train.npy", content + NPY[128:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            data.load(str(tmp_path / "file.npz"))
+        except DataError as error:
+            assert_one_line(error)
+
+
+@pytest.mark.parametrize("field", ["'shape': (2**70,)", "'shape': (True,)", "'shape': (", "[]: 1"])
+def test_an_array_of_an_odd_header(tmp_path, field):
+    header = NPY[:128].replace(b"'shape': (8, 4, 4)", field.replace("2**70", str(2**70)).encode())
+    with zipfile.ZipFile(tmp_path / "file.npz", "w") as archive:
+        archive.writestr("x_train.npy", header + NPY[128:])
+    with pytest.raises(DataError, match="not a usable .npz file"):
+        data.load(str(tmp_path / "file.npz"))
+
+
+ODD_TESTS = {
+    "another size": {"x_test": np.zeros((2, 8, 8), np.uint8)},
+    "another colour": {"x_test": np.zeros((2, 4, 4, 3), np.uint8)},
+    "another label": {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.array([0, 99])},
+    "a huge label": {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.array([0, 2**40])},
+}
+
+
+@pytest.mark.parametrize("arrays", ODD_TESTS.values(), ids=ODD_TESTS)
+def test_test_data_that_do_not_fit(tmp_path, arrays):
+    train_arrays = {"x_train": np.zeros((8, 4, 4), np.uint8), "y_train": np.arange(8)}
+    (tmp_path / "file.npz").write_bytes(npz(**train_arrays, **arrays))
+    with pytest.raises(DataError, match="test (images|labels) must"):
+        data.load(str(tmp_path / "file.npz"))
 
 
 def npy_header(shape, dtype="|u1"):
@@ -146,6 +194,10 @@ def test_nothing_is_unpickled(tmp_path):
 GOOD_SETTINGS = json.loads(json.dumps(vars(train.Config(dataset="digits", steps_per_epoch=3))))
 
 
+GOOD_DATA = {"checksum": "0" * 64, "image_shape": [8, 8, 1]}
+GOOD_CONFIG = {"settings": GOOD_SETTINGS, "data": GOOD_DATA}
+
+
 @TRIALS
 @given(name=st.sampled_from(sorted(GOOD_SETTINGS)), value=JSON)
 def test_settings(name, value):
@@ -179,6 +231,37 @@ def test_config_bytes(tmp_path, capsys, content):
     (tmp_path / "config.json").write_bytes(content)
     assert train.main(["--resume", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@FEW_TRIALS
+@given(part=st.sampled_from(["settings", "data"]), changes=st.data())
+def test_what_reads_a_runs_config(somewhere, capsys, part, changes):
+    """`compare` of two runs, and `evaluate`, meet settings and data of any kind."""
+    name = changes.draw(st.sampled_from(sorted(GOOD_CONFIG[part])))
+    config = GOOD_CONFIG | {part: GOOD_CONFIG[part] | {name: changes.draw(JSON)}}
+    for run in ("one", "two"):
+        (somewhere / run).mkdir(exist_ok=True)
+        files.write_json(somewhere / run / "config.json", config)
+        (somewhere / run / "history.csv").write_text("epoch,d_loss\n0,1.0\n")
+    for command in (["compare", "one", "two"], ["compare", "one"], ["evaluate", "one"]):
+        assert program.main(command) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+@FEW_TRIALS
+@given(content=damaged(b"epoch,d_loss\r\n0,1.0\r\n1,NA\r\n") | st.just(b"epoch\n" + b"1" * 200_000))
+def test_history(tmp_path, content):
+    folder = RunFolder(tmp_path)
+    folder.history.write_bytes(content)
+    with contextlib.suppress(ValueError):
+        assert compare.format_epochs(folder)
+    folder.trim_history(2)
+
+
+def test_a_config_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(ValueError, match="it is no file"):
+        RunFolder(tmp_path).read_config()
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"1" * 10_000, b" " * (1 << 21)])
@@ -286,7 +369,7 @@ def put_model(folder, content):
     """A run folder that looks finished, with a model of these bytes."""
     if not folder.exists():
         folder.mkdir()
-        RunFolder(folder).write_config({"settings": {}, "data": {"checksum": "", "image_shape": [8, 8, 1]}})
+        RunFolder(folder).write_config(GOOD_CONFIG)
     RunFolder(folder).model.write_bytes(content)
 
 

@@ -104,7 +104,9 @@ def test_the_choices_are_the_librarys():
         ["--bogus"], ["--epochs", "0"], ["--epochs", "two"], ["--minutes", "-1"], ["--minutes", "nan"],
         ["--epochs", "1", "--minutes", "1"], ["--batch-size", "1.5"], ["--loss", "bce"],
         ["--seed", "-1"], ["--seed", str(2**32)], ["--generator-learning-rate", "0"],
-        ["--ema-half-life", "-5"], ["--name", "a/b"], ["--name", ""], ["--name", ".."],
+        ["--ema-half-life", "-5"],
+        ["--generator-learning-rate", "1e39"], ["--epochs", str(10**30)], ["--ema-half-life", "1e300"],
+        ["--name", "a/b"], ["--name", ""], ["--name", ".."],
         ["--name", "a", "--resume", "b"],
         ["--epoch", "3"],
     ],
@@ -191,8 +193,8 @@ def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert run(*SHORT, "--epochs", 3, "--name", "long") == 0
     assert run("--resume", "runs/short", "--batch-size", 16, "--seed", 1) == 2
     error = capsys.readouterr().err
-    assert "--batch-size 16 (the run has 8)" in error
-    assert "--seed 1 (the run has 0)" in error
+    assert "--batch-size 16 (the run has --batch-size 8)" in error
+    assert "--seed 1 (the run has --seed 0)" in error
     assert run("--resume", "runs/short", "--epochs", 3, "--batch-size", 8, "--dataset", "digits") == 0
     assert_same_run(somewhere / "runs" / "short", somewhere / "runs" / "long", epochs=3)
     assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
@@ -223,7 +225,7 @@ def test_resume_refuses_other_data(somewhere, capsys):
 
 def test_losses_that_explode_end_with_1(somewhere, capsys):
     assert run(*SHORT, "--epochs", 3, "--generator-learning-rate", 1e30, "--name", "hot") == 1
-    assert "not finite in epoch 1, and was kept from the weights. Start" in capsys.readouterr().err
+    assert "was not finite in epoch 1. Start" in capsys.readouterr().err
 
 
 def test_without_tensorflow_one_line_says_what_to_do():
