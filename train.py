@@ -189,8 +189,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if dataset.notice:
         _notice(dataset.notice)
+    changes = _list_changes(RunFolder(resumed).read_config()["settings"], config) if resumed else []
     say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
     with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
+        if changes:
+            say(*changes)
         train(gan, config, dataset, folder, say, is_resumed=bool(resumed), quiet=options.quiet)
     return 0
 
@@ -571,19 +574,25 @@ def _tell_of_other_versions(stored: dict) -> None:
 def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
     """The stored settings, with those flags that may change."""
     config, given = _read_settings(stored, options.resume / "config.json"), _given(options)
-    changes = {
-        name: f"{_say(name, value)} (the run has {_say(name, getattr(config, name))})"
+    refused = [
+        f"{_say(name, value)} (the run has {_say(name, getattr(config, name))})"
         for name, value in given.items()
-        if value != getattr(config, name)
-    }
-    refused = [change for name, change in changes.items() if name not in CHANGEABLE]
+        if name not in CHANGEABLE and value != getattr(config, name)
+    ]
     if refused:
         raise UsageError(f"a resumed run keeps its settings; not {', '.join(refused)}")
-    if changes:
-        _notice(f"changed, without an effect on the epochs' bits: {', '.join(changes.values())}")
     if "epochs" in given or "minutes" in given:
         config = dataclasses.replace(config, epochs=None, minutes=None)
     return dataclasses.replace(config, **{k: v for k, v in given.items() if k in CHANGEABLE})
+
+
+def _list_changes(stored: dict, config: Config) -> list[str]:
+    """A line for each setting that a resumed run goes on without."""
+    return [
+        f"Changed:    {_say(name, value)} (it was {_say(name, stored[name])})"
+        for name, value in vars(config).items()
+        if value != stored[name]
+    ]
 
 
 def _read_settings(stored: dict, path: Path) -> Config:

@@ -75,13 +75,27 @@ sys.exit(train.main())
 """
 
 
+processes = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_left():
+    """Of a test that failed."""
+    yield
+    while processes:
+        process = processes.pop()
+        process.kill()
+        with process:
+            pass
+
+
 def start(*arguments, program=("train.py",), **kwargs):
     """Starts train.py in a process of its own, from the project's root."""
     root = os.path.dirname(train.__file__)
     command = [sys.executable, *map(str, [*program, *arguments])]
-    return subprocess.Popen(
-        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes.append(subprocess.Popen(command, cwd=root, text=True, **pipes, **kwargs))
+    return processes[-1]
 
 
 def finish(process, expected=0):

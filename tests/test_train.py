@@ -196,6 +196,7 @@ def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert "--batch-size 16 (the run has --batch-size 8)" in error
     assert "--seed 1 (the run has --seed 0)" in error
     assert run("--resume", "runs/short", "--epochs", 3, "--batch-size", 8, "--dataset", "digits") == 0
+    assert "Changed:    --epochs 3 (it was --epochs 1)\n" in capsys.readouterr().out
     assert_same_run(somewhere / "runs" / "short", somewhere / "runs" / "long", epochs=3)
     assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
 
