@@ -81,7 +81,8 @@ class RunFolder:
     def _refuse_links(self) -> None:
         for parent, folders, files in os.walk(self.path):
             for part in (Path(parent, name) for name in folders + files):
-                if part.is_symlink() or not (part.is_dir() or part.is_file()):
+                is_odd = part.exists() and not (part.is_dir() or part.is_file())  # or it is gone by now
+                if part.is_symlink() or is_odd:
                     raise ValueError(
                         f"{part} is a link or no file: a run writes into its own folder only; put it there"
                     )
