@@ -151,6 +151,7 @@ def test_wrong_flags_exit_with_2(arguments, capsys):
 
 def test_evaluate_writes_into_the_runs_own_folder_only(runs, somewhere, capsys):
     shutil.copytree(runs / "one", runs / "linked")
+    shutil.rmtree(runs / "linked" / "evaluation", ignore_errors=True)  # another test's
     (runs / "linked" / "evaluation").symlink_to(somewhere)
     assert run("evaluate", runs / "linked", "--quick") == 2
     assert "evaluation is a link" in capsys.readouterr().err

@@ -30,12 +30,12 @@ from gan.run import RunFolder
 from gan.weights import encode_weights
 
 TRIALS = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
-FEW_TRIALS = settings(TRIALS, max_examples=40)
+FEW_TRIALS = settings(TRIALS, max_examples=20)
 
 IDX = struct.pack(">HBB3I", 0, 8, 3, 4, 4, 4) + bytes(64)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
