@@ -122,6 +122,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self._unsaved is not None:
             self._save()
+        for epoch in self._epochs_of("weights.h5") - self._epochs_of("json"):
+            self._weights_path(epoch).unlink()  # a kill between the two removals left it
 
     def _save(self) -> None:
         epochs_done, logs = self._unsaved
