@@ -89,7 +89,14 @@ def measure_memory(_: int) -> list[Row]:
     bare, first = (_peak_mebibytes(script) for script in (IMPORT, FIRST_STEP))
     return [
         _memory_row("after 20,000 steps", "after 1,000", memory[-1], memory[0], at_most=1.01),
-        Row("memory", "5,000 steps then", "5,000 after 1,000", last_steps / first_steps),
+        Row(
+            "memory",
+            "5,000 steps then",
+            "5,000 after 1,000",
+            last_steps / first_steps,
+            amount=last_steps,
+            unit="s",
+        ),
         _memory_row("peak by the first step", "by import tensorflow", first, bare),
     ]
 
