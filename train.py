@@ -17,27 +17,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan.command_line import (
-    Parser,
     RunError,
     UsageError,
     command,
     import_tensorflow_quietly,
-    number_from_0,
-    positive_number,
     run_program,
-    seed_number,
     shorten,
-    whole_number,
 )
 from gan.run import RunFolder
+from gan.settings import (
+    STEPS_PER_EXECUTION,
+    Settings,
+    list_changes,
+    new_settings,
+    parse,
+    resumed_settings,
+    settle,
+)
 
-LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
-PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
-UPDATES = ("alternating", "simultaneous")
-
-SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL instead of one pass
-STEPS_FOR_SMALL = 500
-STEPS_PER_EXECUTION = 8  # between two looks of Python at the training, which cost a twentieth of a step
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
 VALIDATION_IMAGES = 5000  # half of MNIST's test set: less than a twentieth of the epoch
@@ -47,131 +44,11 @@ BEST_BY = "val_frechet_distance"
 SHOWN_WHILE_TRAINING = ("d_loss", "g_loss")  # a line of less than 80 characters; history.csv has all
 SHOWN_AFTER_AN_EPOCH = (BEST_BY, "val_classifier_score", "val_least_share")
 EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
-CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by --resume, to the same bits
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Every setting of a run, in the units that the flags' help gives, with its default."""
-
-    dataset: str = "auto"
-    epochs: int | None = 10
-    minutes: float | None = None
-    steps_per_epoch: int | None = None
-    batch_size: int = 64
-    loss: str = "non_saturating"
-    penalty: str = "none"
-    generator_learning_rate: float = 1e-3
-    discriminator_learning_rate: float = 1e-3
-    ema_half_life: float = 10_000.0
-    update: str = "alternating"
-    unconditional: bool = False
-    validation: bool = True
-    seed: int = 0
-    checkpoint_every_epochs: int = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     return run_program("train.py", lambda: run(parse(arguments)))
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The flags; those that were not given are left out, but for `resume` and the switches."""
-    parser = Parser(
-        prog="train.py",
-        description="Train a GAN and watch its images form. Each run has a folder of its own.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--dataset",
-        metavar="NAME|PATH",
-        help="auto (MNIST, or the embedded digits where it is not to be had), mnist, fashion_mnist, "
-        f"digits, a folder of IDX files, or an .npz with x_train and perhaps y_train {_default('dataset')}",
-    )
-    data.add_argument("--unconditional", action="store_true", help="make no use of the labels")
-
-    length = parser.add_argument_group("how long")
-    either = length.add_mutually_exclusive_group()
-    either.add_argument(
-        "--epochs", type=whole_number, metavar="N", help=f"stop after N epochs {_default('epochs')}"
-    )
-    either.add_argument(
-        "--minutes",
-        type=positive_number,
-        metavar="M",
-        help="stop at the first epoch's end after M minutes",
-    )
-    length.add_argument(
-        "--steps-per-epoch",
-        type=whole_number,
-        metavar="N",
-        help=f"steps in an epoch, best a multiple of {STEPS_PER_EXECUTION} (default: one pass over the data, "
-        f"down to such a multiple; {STEPS_FOR_SMALL} for a set of less than {SMALL_DATASET:,} images)",
-    )
-
-    recipe = parser.add_argument_group("recipe")
-    recipe.add_argument(
-        "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_default('batch_size')}"
-    )
-    recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_default('loss')}")
-    recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_default('penalty')}")
-    for player in ("generator", "discriminator"):
-        default = _default(f"{player}_learning_rate")
-        recipe.add_argument(
-            f"--{player}-learning-rate",
-            type=positive_number,
-            metavar="RATE",
-            help=f"its Adam's rate {default}",
-        )
-    recipe.add_argument(
-        "--ema-half-life",
-        type=number_from_0,
-        metavar="IMAGES",
-        help="half-life of the generator's moving average, which draws the samples, in images seen; "
-        f"0 for no average {_default('ema_half_life')}",
-    )
-    recipe.add_argument(
-        "--update",
-        choices=UPDATES,
-        help="let the generator learn from the discriminator just updated, or move both at once "
-        f"{_default('update')}",
-    )
-    recipe.add_argument(
-        "--seed", type=seed_number, metavar="N", help=f"what all chance follows from {_default('seed')}"
-    )
-
-    folder = parser.add_argument_group("run folder")
-    where = folder.add_mutually_exclusive_group()
-    where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
-    where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
-    where.add_argument(
-        "--resume",
-        type=Path,
-        metavar="DIR",
-        help="continue the run in DIR with its settings; --epochs, --minutes, --checkpoint-every-epochs "
-        "and where the same --dataset is found may be changed",
-    )
-    folder.add_argument(
-        "--no-validation",
-        dest="validation",
-        action="store_false",
-        help="do not measure the samples' quality after each epoch",
-    )
-    folder.add_argument(
-        "--checkpoint-every-epochs",
-        type=whole_number,
-        metavar="N",
-        help=f"how often to save a state to resume from {_default('checkpoint_every_epochs')}",
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument("--quiet", action="store_true", default=False, help="print errors only")
-    output.add_argument(
-        "--dry-run", action="store_true", default=False, help="print the settings and train nothing"
-    )
-    return parser.parse_args(arguments)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -182,19 +59,19 @@ def run(options: argparse.Namespace) -> int:
         _refuse_existing(folder_path)
 
     import_tensorflow_quietly()
-    gan, config, dataset, report = _prepare(options, resumed)
+    gan, settings, dataset, report = _prepare(options, resumed)
     folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
     if options.dry_run:
         print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
         return 0
     if dataset.notice:
         _notice(dataset.notice)
-    changes = _list_changes(RunFolder(resumed).read_config()["settings"], config) if resumed else []
+    changes = list_changes(RunFolder(resumed).read_config()["settings"], settings) if resumed else []
     say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
     with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
         if changes:
             say(*changes)
-        train(gan, config, dataset, folder, say, is_resumed=bool(resumed), quiet=options.quiet)
+        train(gan, settings, dataset, folder, say, is_resumed=bool(resumed), quiet=options.quiet)
     return 0
 
 
@@ -245,9 +122,9 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
         stored = RunFolder(resumed).read_whole_config() if resumed else {}
     except ValueError as error:
         raise UsageError(error) from error
-    config = _resume_config(stored, options) if resumed else _new_config(options)
+    settings = resumed_settings(stored, options) if resumed else new_settings(options)
     try:
-        dataset = data.load(config.dataset)
+        dataset = data.load(settings.dataset)
     except ValueError as error:
         advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
         raise UsageError(f"{error}{advice}") from error
@@ -255,16 +132,16 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
         _tell_of_other_versions(stored)
     if resumed and stored["data"]["checksum"] != dataset.checksum:
         raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
-    config = _settle(config, dataset)
+    settings = settle(settings, dataset)
     try:
-        gan = build(config, dataset)
+        gan = build(settings, dataset)
     except ValueError as error:
         raise UsageError(f"{dataset.source}: {error}") from error
-    report = describe(config, dataset) | ({"data": stored["data"]} if resumed else {})
-    return gan, config, dataset, report
+    report = describe(settings, dataset) | ({"data": stored["data"]} if resumed else {})
+    return gan, settings, dataset, report
 
 
-def train(gan, config: Config, dataset, folder, say, is_resumed: bool, quiet: bool) -> None:
+def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet: bool) -> None:
     """Trains from the folder's newest checkpoint, where it has one.
 
     Raises:
@@ -272,11 +149,11 @@ def train(gan, config: Config, dataset, folder, say, is_resumed: bool, quiet: bo
     """
     import callbacks
 
-    metrics = _quality_metrics(config, dataset, say, quiet)
-    compile_players(gan, config, metrics)
+    metrics = _quality_metrics(settings, dataset, say, quiet)
+    compile_players(gan, settings, metrics)
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints,
-        every_n_epochs=config.checkpoint_every_epochs,
+        every_n_epochs=settings.checkpoint_every_epochs,
         keep=CHECKPOINTS_KEPT,
         monitor=BEST_BY if metrics else None,
     )
@@ -285,16 +162,16 @@ def train(gan, config: Config, dataset, folder, say, is_resumed: bool, quiet: bo
     tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
     say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
     if is_resumed:
-        say(_explain_resume(config, epochs_done))
+        say(_explain_resume(settings, epochs_done))
 
     started = time.monotonic()
     gan.fit(
-        _feed(gan, config, dataset, start_step=epochs_done * config.steps_per_epoch),
-        steps_per_epoch=config.steps_per_epoch,
+        _feed(gan, settings, dataset, start_step=epochs_done * settings.steps_per_epoch),
+        steps_per_epoch=settings.steps_per_epoch,
         initial_epoch=epochs_done,
-        epochs=config.epochs or EPOCHS_UNTIL_TIME_IS_UP,
+        epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
         validation_data=_validation_data(gan, dataset) if metrics else None,
-        callbacks=[*_watchers(config, dataset, folder, gan), checkpoint],
+        callbacks=[*_watchers(settings, dataset, folder, gan), checkpoint],
         verbose=_verbosity(quiet),
     )
     if not _is_finite(gan):
@@ -309,44 +186,44 @@ def train(gan, config: Config, dataset, folder, say, is_resumed: bool, quiet: bo
     say(*_summarize(folder, gan, time.monotonic() - started), f"Watch it:   {tensorboard}")
 
 
-def build(config: Config, dataset):
+def build(settings: Settings, dataset):
     """The GAN that the settings describe, not compiled yet."""
     import keras
 
     from gan.model import GAN
     from gan.networks import build_discriminator, build_generator
 
-    keras.utils.set_random_seed(config.seed)
-    num_classes = None if config.unconditional else dataset.num_classes
+    keras.utils.set_random_seed(settings.seed)
+    num_classes = None if settings.unconditional else dataset.num_classes
     shape = dataset.image_shape
     return GAN(
         build_generator(shape, num_classes=num_classes),
         build_discriminator(shape, num_classes=num_classes),
         num_classes=num_classes,
-        seed=config.seed,
-        ema_half_life_images=config.ema_half_life or None,
+        seed=settings.seed,
+        ema_half_life_images=settings.ema_half_life or None,
     )
 
 
-def compile_players(gan, config: Config, metrics: list) -> None:
+def compile_players(gan, settings: Settings, metrics: list) -> None:
     """Lets the players learn as the settings say."""
     import keras
 
     gan.compile(
-        keras.optimizers.Adam(config.generator_learning_rate, beta_1=0.5),
-        keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5),
-        loss=config.loss,
-        penalty=None if config.penalty == "none" else config.penalty,
-        update=config.update,
+        keras.optimizers.Adam(settings.generator_learning_rate, beta_1=0.5),
+        keras.optimizers.Adam(settings.discriminator_learning_rate, beta_1=0.5),
+        loss=settings.loss,
+        penalty=None if settings.penalty == "none" else settings.penalty,
+        update=settings.update,
         metrics=metrics,
         steps_per_execution=STEPS_PER_EXECUTION,
     )
 
 
-def describe(config: Config, dataset) -> dict:
+def describe(settings: Settings, dataset) -> dict:
     """What config.json holds: the settings, the data and the versions behind them."""
     return {
-        "settings": dataclasses.asdict(config),
+        "settings": dataclasses.asdict(settings),
         "data": {
             "name": dataset.name,
             "images": len(dataset.train_images),
@@ -373,12 +250,12 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _quality_metrics(config: Config, dataset, say, quiet: bool) -> list:
+def _quality_metrics(settings: Settings, dataset, say, quiet: bool) -> list:
     """What measures the samples after each epoch: nothing, where there is nothing to measure by."""
     from gan.features import classifier_for
     from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
 
-    if not config.validation:
+    if not settings.validation:
         return []
     classifier = classifier_for(dataset, verbose=_verbosity(quiet))
     if classifier is None:
@@ -399,20 +276,20 @@ def _validation_data(gan, dataset):
     return tf.data.Dataset.from_tensor_slices(arrays).batch(VALIDATION_BATCH_SIZE).prefetch(1)
 
 
-def _feed(gan, config: Config, dataset, start_step: int):
+def _feed(gan, settings: Settings, dataset, start_step: int):
     from gan.data import pipeline
 
     return pipeline(
         dataset.train_images,
         None if gan.num_classes is None else dataset.train_labels,
-        batch_size=config.batch_size,
-        seed=config.seed,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
         start_step=start_step,
         num_classes=gan.num_classes,
     )
 
 
-def _watchers(config: Config, dataset, folder, gan) -> list:
+def _watchers(settings: Settings, dataset, folder, gan) -> list:
     import keras
 
     import callbacks
@@ -421,12 +298,12 @@ def _watchers(config: Config, dataset, folder, gan) -> list:
     watchers = [
         callbacks.ProgressBar(SHOWN_WHILE_TRAINING + SHOWN_AFTER_AN_EPOCH),
         keras.callbacks.TerminateOnNaN(),
-        callbacks.SampleGrid(folder.samples, real_images=real_images, seed=config.seed),
-        callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=config.seed),
+        callbacks.SampleGrid(folder.samples, real_images=real_images, seed=settings.seed),
+        callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=settings.seed),
         callbacks.TensorBoard(folder.logs, write_graph=False),
         callbacks.HistoryFile(folder.history, append=True),
     ]
-    return watchers + ([callbacks.TimeLimit(config.minutes)] if config.minutes else [])
+    return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])
 
 
 def _real_images_by_class(dataset, num_classes: int | None):
@@ -471,15 +348,15 @@ def _restore(checkpoint, gan) -> int:
     return epochs_done
 
 
-def _explain_resume(config: Config, epochs_done: int) -> str:
+def _explain_resume(settings: Settings, epochs_done: int) -> str:
     if not epochs_done:
         return "There is no whole checkpoint: starting over."
-    if config.minutes:
+    if settings.minutes:
         how_far = "; how many epochs that makes depends on the machine"
-        return f"Resuming after epoch {epochs_done}, for {config.minutes:g} minutes{how_far}."
-    if epochs_done >= config.epochs:
+        return f"Resuming after epoch {epochs_done}, for {settings.minutes:g} minutes{how_far}."
+    if epochs_done >= settings.epochs:
         return f"All {epochs_done} epochs are done; --epochs N trains up to N."
-    return f"Resuming after epoch {epochs_done} of {config.epochs}."
+    return f"Resuming after epoch {epochs_done} of {settings.epochs}."
 
 
 def _export(gan, folder) -> None:
@@ -533,32 +410,6 @@ def _device() -> str:
     return f"{len(gpus)} GPU" if gpus else "CPU"
 
 
-def _new_config(options: argparse.Namespace) -> Config:
-    given = _given(options)
-    return Config(**({"epochs": None} if "minutes" in given else {}) | given)
-
-
-def _given(options: argparse.Namespace) -> dict:
-    """The settings that the command line names."""
-    return {name: value for name, value in vars(options).items() if hasattr(Config, name)}
-
-
-def _settle(config: Config, dataset) -> Config:
-    """The settings with those filled in that depend on the data."""
-    count = len(dataset.train_images)
-    if config.batch_size > count:
-        raise UsageError(f"--batch-size {config.batch_size} is more than the {count} images that there are")
-    one_pass = count // config.batch_size
-    one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
-    one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else one_pass
-    return dataclasses.replace(
-        config,
-        dataset=dataset.source,
-        steps_per_epoch=config.steps_per_epoch or max(1, one_epoch),
-        unconditional=config.unconditional or dataset.num_classes is None,
-    )
-
-
 def _tell_of_other_versions(stored: dict) -> None:
     """Other versions may compute other bits, so whoever goes on with them should know."""
     then, now = stored.get("versions"), _versions()
@@ -569,63 +420,6 @@ def _tell_of_other_versions(stored: dict) -> None:
             if then.get(name) != version
         ]
         _notice(f"the run goes on, to other bits perhaps, with {', '.join(changes)}")
-
-
-def _resume_config(stored: dict, options: argparse.Namespace) -> Config:
-    """The stored settings, with those flags that may change."""
-    config, given = _read_settings(stored, options.resume / "config.json"), _given(options)
-    refused = [
-        f"{_say(name, value)} (the run has {_say(name, getattr(config, name))})"
-        for name, value in given.items()
-        if name not in CHANGEABLE and value != getattr(config, name)
-    ]
-    if refused:
-        raise UsageError(f"a resumed run keeps its settings; not {', '.join(refused)}")
-    if "epochs" in given or "minutes" in given:
-        config = dataclasses.replace(config, epochs=None, minutes=None)
-    return dataclasses.replace(config, **{k: v for k, v in given.items() if k in CHANGEABLE})
-
-
-def _list_changes(stored: dict, config: Config) -> list[str]:
-    """A line for each setting that a resumed run goes on without."""
-    return [
-        f"Changed:    {_say(name, value)} (it was {_say(name, stored[name])})"
-        for name, value in vars(config).items()
-        if value != stored[name]
-    ]
-
-
-def _read_settings(stored: dict, path: Path) -> Config:
-    """The settings in a config.json, which anyone may have written: none that no command line gives."""
-    settings = stored["settings"]
-    if settings.keys() != dataclasses.asdict(Config()).keys():
-        raise UsageError(f"{path} is damaged, or of another version: settings are missing")
-    words = [word for name, value in settings.items() for word in _flag(name, value)]
-    try:
-        config = Config(**{"epochs": None} | _given(parse(words)))
-    except UsageError as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
-    as_flags_give, as_stored = (json.dumps(each, sort_keys=True) for each in (vars(config), settings))
-    if as_flags_give != as_stored or not (config.epochs or config.minutes):
-        raise UsageError(f"{path} is damaged: its settings are not what flags would give")
-    return config
-
-
-def _say(name: str, value) -> str:
-    """A setting in the words of the command line."""
-    words = _flag(name, value) or [
-        f"no {(_flag(name, False) if name == 'validation' else _flag(name, True))[0]}"
-    ]
-    return words[0].partition("=True")[0].replace("=", " ", 1)
-
-
-def _flag(name: str, value) -> list[str]:
-    """A setting as the words of a command line that give it."""
-    if name == "validation":
-        return [] if value else ["--no-validation"]
-    if name == "unconditional":
-        return ["--unconditional"] if value else []
-    return [] if value is None else [f"--{name.replace('_', '-')}={value}"]
 
 
 def _new_folder_path(options: argparse.Namespace) -> Path | None:
@@ -648,17 +442,6 @@ def _refuse_existing(folder_path: Path) -> None:
 
 def _default_name(dataset_name: str) -> str:
     return f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset_name}"
-
-
-def _default(setting: str) -> str:
-    value = getattr(Config, setting)
-    return f"(default: {value:g})" if isinstance(value, float) else f"(default: {value})"
-
-
-def _name(text: str) -> str:
-    if text in ("", "..") or Path(text).name != text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a name; for a path use --run-dir")
-    return text
 
 
 if __name__ == "__main__":

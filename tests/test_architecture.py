@@ -36,6 +36,7 @@ ALLOWED = {
         *("gan.model", "gan.report", "gan.run"),
     },
     "gan.run": {"gan.files", "gan.lock"},
+    "gan.settings": {"gan.command_line"},
     "gan.model": {
         *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
         *("gan.latents", "gan.average", "gan.checks", "gan.guard"),

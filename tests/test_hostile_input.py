@@ -13,29 +13,30 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import train
 from callbacks import Checkpoint
 from conftest import make_gan
 from gan import __main__ as program
-from gan import compare, data, files
+from gan import compare, data, files, settings
 from gan.command_line import UsageError
 from gan.idx import DataError, read_idx
 from gan.run import RunFolder
 from gan.weights import encode_weights
 
-TRIALS = settings(
+TRIALS = hypothesis.settings(
     max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
-FEW_TRIALS = settings(TRIALS, max_examples=20)
+FEW_TRIALS = hypothesis.settings(TRIALS, max_examples=20)
 
 IDX = struct.pack(">HBB3I", 0, 8, 3, 4, 4, 4) + bytes(64)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -191,7 +192,7 @@ def test_nothing_is_unpickled(tmp_path):
     assert not (tmp_path / "caught").exists()
 
 
-GOOD_SETTINGS = json.loads(json.dumps(vars(train.Config(dataset="digits", steps_per_epoch=3))))
+GOOD_SETTINGS = json.loads(json.dumps(vars(settings.Settings(dataset="digits", steps_per_epoch=3))))
 
 
 GOOD_DATA = {"checksum": "0" * 64, "image_shape": [8, 8, 1]}
@@ -203,7 +204,7 @@ GOOD_CONFIG = {"settings": GOOD_SETTINGS, "data": GOOD_DATA}
 def test_settings(name, value):
     stored = {"settings": GOOD_SETTINGS | {name: value}}
     try:
-        config = train._read_settings(stored, Path("config.json"))
+        config = settings._read_settings(stored, Path("config.json"))
     except UsageError as error:
         assert str(error).startswith("config.json is damaged")
     else:
@@ -315,7 +316,7 @@ def test_weights_with_a_manifest_that_fits(tmp_path, content):
         assert_one_line(error)
 
 
-FLAGS = sorted({f"--{name.replace('_', '-')}" for name in vars(train.Config())} | {
+FLAGS = sorted({f"--{name.replace('_', '-')}" for name in vars(settings.Settings())} | {
     "--name", "--run-dir", "--resume", "--quiet", "--dry-run", "--no-validation", "--help", "--", "-",
 })  # fmt: skip
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=()), max_size=20)

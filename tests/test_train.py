@@ -15,7 +15,7 @@ import pytest
 
 import train
 from conftest import assert_same_run, size_of
-from gan import command_line, losses, networks, penalties
+from gan import command_line, losses, networks, penalties, settings
 from gan.data import Dataset
 from gan.model import UPDATES
 from gan.run import RunFolder
@@ -86,16 +86,16 @@ def test_quiet_prints_nothing(somewhere, capfd):
 
 def test_dry_run_prints_the_settings_and_writes_nothing(somewhere, capsys):
     assert run(*SHORT, "--dry-run") == 0
-    settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings.keys() == train.Config.__dataclass_fields__.keys()
-    assert settings["batch_size"] == 8
+    shown = json.loads(capsys.readouterr().out)["settings"]
+    assert shown.keys() == settings.Settings.__dataclass_fields__.keys()
+    assert shown["batch_size"] == 8
     assert list(somewhere.iterdir()) == []
 
 
 def test_the_choices_are_the_librarys():
-    assert set(train.LOSSES) == set(losses.BY_NAME)
-    assert set(train.PENALTIES) == {"none", *penalties.BY_NAME}
-    assert train.UPDATES == UPDATES
+    assert set(settings.LOSSES) == set(losses.BY_NAME)
+    assert set(settings.PENALTIES) == {"none", *penalties.BY_NAME}
+    assert settings.UPDATES == UPDATES
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,10 @@ def test_data_of_ones_own(somewhere):
     assert keras.models.load_model(folder.generator).output_shape == (None, 16, 12, 3)
 
 
-@pytest.mark.parametrize("count, steps", [(train.SMALL_DATASET, 96), (400, train.STEPS_FOR_SMALL)])
+@pytest.mark.parametrize("count, steps", [(settings.SMALL_DATASET, 96), (400, settings.STEPS_FOR_SMALL)])
 def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
     dataset = Dataset("mine", "mine", np.zeros((count, 1, 1, 1), np.uint8))
-    config = train._settle(train._new_config(train.parse(["--batch-size", "100"])), dataset)
+    config = settings.settle(settings.new_settings(settings.parse(["--batch-size", "100"])), dataset)
     assert config.steps_per_epoch == steps
 
 
@@ -247,11 +247,11 @@ def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):
 
 
 def test_resume_says_where_it_stands():
-    ten = train.Config()
+    ten = settings.Settings()
     assert train._explain_resume(ten, 3) == "Resuming after epoch 3 of 10."
     assert train._explain_resume(ten, 10) == "All 10 epochs are done; --epochs N trains up to N."
     assert train._explain_resume(ten, 0) == "There is no whole checkpoint: starting over."
-    timed = train.Config(epochs=None, minutes=2.5)
+    timed = settings.Settings(epochs=None, minutes=2.5)
     assert train._explain_resume(timed, 3) == (
         "Resuming after epoch 3, for 2.5 minutes; how many epochs that makes depends on the machine."
     )
