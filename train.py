@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from gan.command_line import (
     RunError,
@@ -32,7 +33,6 @@ from gan.settings import (
     new_settings,
     parse,
     resumed_settings,
-    settle,
 )
 
 EPOCHS_UNTIL_TIME_IS_UP = 9999
@@ -59,14 +59,13 @@ def run(options: argparse.Namespace) -> int:
         _refuse_existing(folder_path)
 
     import_tensorflow_quietly()
-    gan, settings, dataset, report = _prepare(options, resumed)
+    gan, settings, dataset, report, changes = _prepare(options, resumed)
     folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
     if options.dry_run:
         print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
         return 0
     if dataset.notice:
         _notice(dataset.notice)
-    changes = list_changes(RunFolder(resumed).read_config()["settings"], settings) if resumed else []
     say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
     with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
         if changes:
@@ -114,31 +113,45 @@ def _explained(folder, say) -> Iterator[None]:
         raise RunError(f"{what}. When that is mended, continue by  {resume}") from error
 
 
-def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
-    """The compiled GAN, its settings, its data, and what config.json says of them."""
+class Prepared(NamedTuple):
+    """What is settled before a file is touched."""
+
+    gan: Any  # not compiled yet; its class is imported once the flags are known to be right
+    settings: Settings
+    dataset: Any
+    report: dict  # what config.json says
+    changes: list[str]  # what is told of a resumed run
+
+
+def _prepare(options: argparse.Namespace, resumed: Path | None) -> Prepared:
     from gan import data
 
     try:
         stored = RunFolder(resumed).read_whole_config() if resumed else {}
     except ValueError as error:
         raise UsageError(error) from error
-    settings = resumed_settings(stored, options) if resumed else new_settings(options)
+    settings = resumed_settings(stored, options) if resumed else None
     try:
-        dataset = data.load(settings.dataset)
+        dataset = data.load(settings.dataset if resumed else getattr(options, "dataset", Settings.dataset))
     except ValueError as error:
         advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
         raise UsageError(f"{error}{advice}") from error
-    if resumed:
-        _tell_of_other_versions(stored)
-    if resumed and stored["data"]["checksum"] != dataset.checksum:
+    if not resumed:
+        settings = new_settings(options, dataset)
+    elif stored["data"]["checksum"] != dataset.checksum:
         raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
-    settings = settle(settings, dataset)
+    else:
+        _tell_of_other_versions(stored)
+        settings = dataclasses.replace(settings, dataset=dataset.source)
     try:
-        gan = build(settings, dataset)
+        num_classes = None if settings.unconditional else dataset.num_classes
+        gan = settings.recipe.make_gan(dataset.image_shape, num_classes, settings.seed)
     except ValueError as error:
         raise UsageError(f"{dataset.source}: {error}") from error
     report = describe(settings, dataset) | ({"data": stored["data"]} if resumed else {})
-    return gan, settings, dataset, report
+    return Prepared(
+        gan, settings, dataset, report, list_changes(stored["settings"], settings) if resumed else []
+    )
 
 
 def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet: bool) -> None:
@@ -150,7 +163,7 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
     import callbacks
 
     metrics = _quality_metrics(settings, dataset, say, quiet)
-    compile_players(gan, settings, metrics)
+    settings.recipe.compile(gan, metrics=metrics, steps_per_execution=STEPS_PER_EXECUTION)
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints,
         every_n_epochs=settings.checkpoint_every_epochs,
@@ -184,40 +197,6 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
         )
     _export(gan, folder)
     say(*_summarize(folder, gan, time.monotonic() - started), f"Watch it:   {tensorboard}")
-
-
-def build(settings: Settings, dataset):
-    """The GAN that the settings describe, not compiled yet."""
-    import keras
-
-    from gan.model import GAN
-    from gan.networks import build_discriminator, build_generator
-
-    keras.utils.set_random_seed(settings.seed)
-    num_classes = None if settings.unconditional else dataset.num_classes
-    shape = dataset.image_shape
-    return GAN(
-        build_generator(shape, num_classes=num_classes),
-        build_discriminator(shape, num_classes=num_classes),
-        num_classes=num_classes,
-        seed=settings.seed,
-        ema_half_life_images=settings.ema_half_life or None,
-    )
-
-
-def compile_players(gan, settings: Settings, metrics: list) -> None:
-    """Lets the players learn as the settings say."""
-    import keras
-
-    gan.compile(
-        keras.optimizers.Adam(settings.generator_learning_rate, beta_1=0.5),
-        keras.optimizers.Adam(settings.discriminator_learning_rate, beta_1=0.5),
-        loss=settings.loss,
-        penalty=None if settings.penalty == "none" else settings.penalty,
-        update=settings.update,
-        metrics=metrics,
-        steps_per_execution=STEPS_PER_EXECUTION,
-    )
 
 
 def describe(settings: Settings, dataset) -> dict:

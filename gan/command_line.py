@@ -24,6 +24,7 @@ __all__ = [
     "positive_number",
     "run_program",
     "seed_number",
+    "share",
     "shorten",
     "whole_number",
 ]
@@ -135,6 +136,11 @@ def positive_number(text: str) -> float:
     return _number(
         text, float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT
     )
+
+
+def share(text: str) -> float:
+    """A flag's share of a whole, less than all of it."""
+    return _number(text, float, "a number from 0 and less than 1", lambda number: 0 <= number < 1)
 
 
 def number_from_0(text: str) -> float:

@@ -11,10 +11,12 @@ from gan.command_line import (
     number_from_0,
     positive_number,
     seed_number,
+    share,
     whole_number,
 )
+from gan.presets import PRESETS, Recipe
 
-__all__ = ["Settings", "list_changes", "new_settings", "parse", "resumed_settings", "settle"]
+__all__ = ["Settings", "given_settings", "list_changes", "new_settings", "parse", "resumed_settings"]
 
 LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
 PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
@@ -28,23 +30,36 @@ CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by -
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Every setting of a run, in the units that the flags' help gives, with its default."""
+    """Every setting of a run, in the units that the flags' help gives.
+
+    What is None is not given; `new_settings` fills it in from the preset and the data.
+    """
 
     dataset: str = "auto"
-    epochs: int | None = 10
+    preset: str | None = None
+    epochs: int | None = None
     minutes: float | None = None
     steps_per_epoch: int | None = None
-    batch_size: int = 64
-    loss: str = "non_saturating"
-    penalty: str = "none"
-    generator_learning_rate: float = 1e-3
-    discriminator_learning_rate: float = 1e-3
-    ema_half_life: float = 10_000.0
-    update: str = "alternating"
+    batch_size: int | None = None
+    latent_dim: int | None = None
+    width: int | None = None
+    dropout: float | None = None
+    translation: float | None = None
+    loss: str | None = None
+    penalty: str | None = None
+    generator_learning_rate: float | None = None
+    discriminator_learning_rate: float | None = None
+    ema_half_life: float | None = None
+    update: str | None = None
     unconditional: bool = False
     validation: bool = True
     seed: int = 0
     checkpoint_every_epochs: int = 1
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the networks are made of and how they learn."""
+        return Recipe(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)})
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -67,7 +82,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     length = parser.add_argument_group("how long")
     either = length.add_mutually_exclusive_group()
     either.add_argument(
-        "--epochs", type=whole_number, metavar="N", help=f"stop after N epochs {_default('epochs')}"
+        "--epochs", type=whole_number, metavar="N", help=f"stop after N epochs {_recipes('epochs')}"
     )
     either.add_argument(
         "--minutes",
@@ -85,30 +100,60 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
-        "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_default('batch_size')}"
+        "--preset",
+        choices=PRESETS,
+        help=f"the recipe that the flags below change (default: fast, or few for less than {SMALL_DATASET:,} "
+        "images; best takes an hour)",
     )
-    recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_default('loss')}")
-    recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_default('penalty')}")
+    recipe.add_argument(
+        "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_recipes('batch_size')}"
+    )
+    recipe.add_argument(
+        "--latent-dim",
+        type=whole_number,
+        metavar="N",
+        help=f"length of a latent vector {_recipes('latent_dim')}",
+    )
+    recipe.add_argument(
+        "--width",
+        type=whole_number,
+        metavar="N",
+        help=f"channels of the networks' largest feature maps {_recipes('width')}",
+    )
+    recipe.add_argument(
+        "--dropout",
+        type=share,
+        metavar="SHARE",
+        help=f"of the discriminator's channels {_recipes('dropout')}",
+    )
+    recipe.add_argument(
+        "--translation",
+        type=share,
+        metavar="SHARE",
+        help="of the image's side by which the discriminator shifts what it sees, at most "
+        f"{_recipes('translation')}",
+    )
+    recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_recipes('loss')}")
+    recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_recipes('penalty')}")
     for player in ("generator", "discriminator"):
-        default = _default(f"{player}_learning_rate")
         recipe.add_argument(
             f"--{player}-learning-rate",
             type=positive_number,
             metavar="RATE",
-            help=f"its Adam's rate {default}",
+            help=f"its Adam's rate {_recipes(f'{player}_learning_rate')}",
         )
     recipe.add_argument(
         "--ema-half-life",
         type=number_from_0,
         metavar="IMAGES",
         help="half-life of the generator's moving average, which draws the samples, in images seen; "
-        f"0 for no average {_default('ema_half_life')}",
+        f"0 for no average {_recipes('ema_half_life')}",
     )
     recipe.add_argument(
         "--update",
         choices=UPDATES,
         help="let the generator learn from the discriminator just updated, or move both at once "
-        f"{_default('update')}",
+        f"{_recipes('update')}",
     )
     recipe.add_argument(
         "--seed", type=seed_number, metavar="N", help=f"what all chance follows from {_default('seed')}"
@@ -145,35 +190,42 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def new_settings(options: argparse.Namespace) -> Settings:
-    given = _given(options)
-    return Settings(**({"epochs": None} if "minutes" in given else {}) | given)
+def new_settings(options: argparse.Namespace, dataset) -> Settings:
+    """The settings of a new run: the flags, and for the others what suits the data.
 
-
-def _given(options: argparse.Namespace) -> dict:
-    """The settings that the command line names."""
-    return {name: value for name, value in vars(options).items() if hasattr(Settings, name)}
-
-
-def settle(settings: Settings, dataset) -> Settings:
-    """The settings with those filled in that depend on the data."""
+    Raises:
+        UsageError: when there are not enough images for a batch.
+    """
+    settings = Settings(**given_settings(options))
     count = len(dataset.train_images)
+    preset = settings.preset or ("few" if count < SMALL_DATASET else "fast")
+    settings = _fill(settings, {"preset": preset} | dataclasses.asdict(PRESETS[preset]))
     if settings.batch_size > count:
         raise UsageError(f"--batch-size {settings.batch_size} is more than the {count} images that there are")
     one_pass = count // settings.batch_size
     one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
     one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else one_pass
-    return dataclasses.replace(
-        settings,
-        dataset=dataset.source,
-        steps_per_epoch=settings.steps_per_epoch or max(1, one_epoch),
-        unconditional=settings.unconditional or dataset.num_classes is None,
-    )
+    settings = _fill(settings, {"steps_per_epoch": max(1, one_epoch)})
+    is_unconditional = settings.unconditional or dataset.num_classes is None
+    return dataclasses.replace(settings, dataset=dataset.source, unconditional=is_unconditional)
+
+
+def _fill(settings: Settings, defaults: dict) -> Settings:
+    """The settings, with defaults for those that are not given; minutes are given in place of epochs."""
+    missing = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
+    if settings.minutes is not None:
+        missing.pop("epochs", None)
+    return dataclasses.replace(settings, **missing)
+
+
+def given_settings(options: argparse.Namespace) -> dict:
+    """The settings that the command line names."""
+    return {name: value for name, value in vars(options).items() if hasattr(Settings, name)}
 
 
 def resumed_settings(stored: dict, options: argparse.Namespace) -> Settings:
     """The stored settings, with those flags that may change."""
-    settings, given = _read_settings(stored, options.resume / "config.json"), _given(options)
+    settings, given = _read_settings(stored, options.resume / "config.json"), given_settings(options)
     refused = [
         f"{_say(name, value)} (the run has {_say(name, getattr(settings, name))})"
         for name, value in given.items()
@@ -202,11 +254,12 @@ def _read_settings(stored: dict, path: Path) -> Settings:
         raise UsageError(f"{path} is damaged, or of another version: settings are missing")
     words = [word for name, value in values.items() for word in _flag(name, value)]
     try:
-        settings = Settings(**{"epochs": None} | _given(parse(words)))
+        settings = Settings(**given_settings(parse(words)))
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     as_flags_give, as_stored = (json.dumps(each, sort_keys=True) for each in (vars(settings), values))
-    if as_flags_give != as_stored or not (settings.epochs or settings.minutes):
+    lacking = [name for name, value in vars(settings).items() if value is None]
+    if as_flags_give != as_stored or lacking not in (["epochs"], ["minutes"]):
         raise UsageError(f"{path} is damaged: its settings are not what flags would give")
     return settings
 
@@ -231,6 +284,15 @@ def _flag(name: str, value) -> list[str]:
 def _default(setting: str) -> str:
     value = getattr(Settings, setting)
     return f"(default: {value:g})" if isinstance(value, float) else f"(default: {value})"
+
+
+def _recipes(setting: str) -> str:
+    """What the presets have for a setting."""
+    values = {name: f"{getattr(recipe, setting)}" for name, recipe in PRESETS.items()}
+    values = {name: value.removesuffix(".0") for name, value in values.items()}
+    if len(set(values.values())) == 1:
+        return f"(default: {values['fast']})"
+    return f"(default: {', '.join(f'{name} {value}' for name, value in values.items())})"
 
 
 def _name(text: str) -> str:

@@ -36,7 +36,8 @@ ALLOWED = {
         *("gan.model", "gan.report", "gan.run"),
     },
     "gan.run": {"gan.files", "gan.lock"},
-    "gan.settings": {"gan.command_line"},
+    "gan.settings": {"gan.command_line", "gan.presets"},
+    "gan.presets": {"gan.model", "gan.networks"},
     "gan.model": {
         *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
         *("gan.latents", "gan.average", "gan.checks", "gan.guard"),

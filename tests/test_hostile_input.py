@@ -192,9 +192,8 @@ def test_nothing_is_unpickled(tmp_path):
     assert not (tmp_path / "caught").exists()
 
 
-GOOD_SETTINGS = json.loads(json.dumps(vars(settings.Settings(dataset="digits", steps_per_epoch=3))))
-
-
+CHOSEN = settings.new_settings(settings.parse(["--steps-per-epoch", "3"]), data.load("digits"))
+GOOD_SETTINGS = json.loads(json.dumps(vars(CHOSEN)))
 GOOD_DATA = {"checksum": "0" * 64, "image_shape": [8, 8, 1]}
 GOOD_CONFIG = {"settings": GOOD_SETTINGS, "data": GOOD_DATA}
 

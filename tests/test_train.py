@@ -1,7 +1,6 @@
 """The main job as people run it: from the command line, in a process of its own where that matters."""
 
 import csv
-import functools
 import json
 import os
 import signal
@@ -176,14 +175,13 @@ def test_data_of_ones_own(somewhere):
 @pytest.mark.parametrize("count, steps", [(settings.SMALL_DATASET, 96), (400, settings.STEPS_FOR_SMALL)])
 def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
     dataset = Dataset("mine", "mine", np.zeros((count, 1, 1, 1), np.uint8))
-    config = settings.settle(settings.new_settings(settings.parse(["--batch-size", "100"])), dataset)
-    assert config.steps_per_epoch == steps
+    chosen = settings.new_settings(settings.parse(["--batch-size", "100"]), dataset)
+    assert chosen.steps_per_epoch == steps
 
 
 def test_a_run_of_other_networks_is_not_resumed(somewhere, monkeypatch, capsys):
     assert run(*SHORT, "--epochs", 1, "--name", "old") == 0
-    wider = functools.partial(networks.build_discriminator, width=8)
-    monkeypatch.setattr(networks, "build_discriminator", wider)
+    monkeypatch.setattr(networks, "KERNEL_SIZE", 2)
     assert run("--resume", "runs/old", "--epochs", 2) == 2
     assert "is whole, but of a model with other layers" in capsys.readouterr().err.splitlines()[-1]
 
@@ -247,11 +245,11 @@ def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):
 
 
 def test_resume_says_where_it_stands():
-    ten = settings.Settings()
+    ten = settings.Settings(epochs=10)
     assert train._explain_resume(ten, 3) == "Resuming after epoch 3 of 10."
     assert train._explain_resume(ten, 10) == "All 10 epochs are done; --epochs N trains up to N."
     assert train._explain_resume(ten, 0) == "There is no whole checkpoint: starting over."
-    timed = settings.Settings(epochs=None, minutes=2.5)
+    timed = settings.Settings(minutes=2.5)
     assert train._explain_resume(timed, 3) == (
         "Resuming after epoch 3, for 2.5 minutes; how many epochs that makes depends on the machine."
     )
