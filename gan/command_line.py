@@ -21,6 +21,7 @@ __all__ = [
     "command",
     "import_tensorflow_quietly",
     "number_from_0",
+    "number_of_layers",
     "positive_number",
     "run_program",
     "seed_number",
@@ -31,6 +32,7 @@ __all__ = [
 
 
 LARGEST_INT = 2**31 - 1
+MOST_LAYERS = 100
 SMALLEST_FLOAT, LARGEST_FLOAT = 2.0**-126, 2.0**127  # of what float32 can hold, to a factor of two
 
 
@@ -136,6 +138,11 @@ def positive_number(text: str) -> float:
     return _number(
         text, float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT
     )
+
+
+def number_of_layers(text: str) -> int:
+    """A flag's number of layers, which may be none."""
+    return _number(text, int, f"a whole number from 0 to {MOST_LAYERS}", lambda n: 0 <= n <= MOST_LAYERS)
 
 
 def share(text: str) -> float:

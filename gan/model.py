@@ -190,7 +190,7 @@ class GAN(keras.Model):
         generator_optimizer=None,
         discriminator_optimizer=None,
         loss="non_saturating",
-        penalty=None,
+        penalty="r1",
         metrics=None,
         *,
         optimizer=None,
@@ -207,7 +207,7 @@ class GAN(keras.Model):
         each player takes the object itself.
 
         Args:
-            generator_optimizer: name or object of the generator's optimizer; None: Adam at 1e-3 with
+            generator_optimizer: name or object of the generator's optimizer; None: Adam at 2e-3 with
                 beta1 0.5.
             discriminator_optimizer: likewise; None: both players get copies of the generator's.
             loss: "non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic", or

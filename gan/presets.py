@@ -17,6 +17,7 @@ class Recipe:
         batch_size: images in a batch.
         latent_dim: length of a latent vector.
         width: channels of the largest hidden feature maps: see `build_generator`.
+        generator_depth, discriminator_depth: 3x3 convolutions at the smallest size.
         dropout: share of the discriminator's channels dropped, in [0, 1).
         translation: the most by which the discriminator shifts what it sees, as a share of the side.
         loss, penalty, update: see `GAN.compile`; penalty "none" for none.
@@ -38,6 +39,8 @@ class Recipe:
     batch_size: int
     latent_dim: int
     width: int
+    generator_depth: int
+    discriminator_depth: int
     dropout: float
     translation: float
     loss: str
@@ -70,8 +73,15 @@ class Recipe:
 
         keras.utils.set_random_seed(seed)
         return GAN(
-            build_generator(image_shape, self.latent_dim, num_classes, self.width),
-            build_discriminator(image_shape, num_classes, self.width, self.dropout, self.translation),
+            build_generator(image_shape, self.latent_dim, num_classes, self.width, self.generator_depth),
+            build_discriminator(
+                image_shape,
+                num_classes,
+                self.width,
+                self.discriminator_depth,
+                self.dropout,
+                self.translation,
+            ),
             num_classes=num_classes,
             seed=seed,
             ema_half_life_images=self.ema_half_life or None,
@@ -96,6 +106,8 @@ FAST = Recipe(
     batch_size=64,
     latent_dim=100,
     width=32,
+    generator_depth=0,
+    discriminator_depth=2,
     dropout=0.0,
     translation=0.0,
     loss="non_saturating",

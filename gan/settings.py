@@ -9,6 +9,7 @@ from gan.command_line import (
     Parser,
     UsageError,
     number_from_0,
+    number_of_layers,
     positive_number,
     seed_number,
     share,
@@ -43,6 +44,8 @@ class Settings:
     batch_size: int | None = None
     latent_dim: int | None = None
     width: int | None = None
+    generator_depth: int | None = None
+    discriminator_depth: int | None = None
     dropout: float | None = None
     translation: float | None = None
     loss: str | None = None
@@ -120,6 +123,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help=f"channels of the networks' largest feature maps {_recipes('width')}",
     )
+    for player in ("generator", "discriminator"):
+        recipe.add_argument(
+            f"--{player}-depth",
+            type=number_of_layers,
+            metavar="N",
+            help=f"its 3x3 convolutions at the smallest size {_recipes(f'{player}_depth')}",
+        )
     recipe.add_argument(
         "--dropout",
         type=share,

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -22,6 +24,8 @@ IMAGE_SHAPE = (8, 8, 1)
 LATENT_DIM = 4
 BATCH_SIZE = 8
 STEPS = 3
+QUICK = ["--dataset", "digits", "--batch-size", "8"]  # of train.py: most of a short run is tracing its step
+QUICK += ["--width", "2", "--discriminator-depth", "0", "--penalty", "none", "--translation", "0"]
 
 
 def pytest_addoption(parser):
@@ -38,12 +42,12 @@ def make_gan(num_classes=None, seed=0, ema_half_life_images=100, dropout=0.3, **
     keras.utils.set_random_seed(7)
     gan = GAN(
         build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, width=2),
-        build_discriminator(IMAGE_SHAPE, num_classes, width=2, dropout=dropout),
+        build_discriminator(IMAGE_SHAPE, num_classes, width=2, depth=0, dropout=dropout),
         num_classes=num_classes,
         seed=seed,
         ema_half_life_images=ema_half_life_images,
     )
-    gan.compile(**compile_arguments)
+    gan.compile(**{"penalty": None} | compile_arguments)
     return gan
 
 
@@ -171,3 +175,26 @@ def mnist_path() -> Path:
     if "GAN_MNIST" not in os.environ:
         pytest.skip("GAN_MNIST does not name MNIST's .npz")
     return Path(os.environ["GAN_MNIST"])
+
+
+_processes = []
+
+
+@pytest.fixture
+def no_process_left():
+    """Ends what `start` began, where a test failed in its midst."""
+    yield
+    while _processes:
+        process = _processes.pop()
+        process.kill()
+        with process:
+            pass
+
+
+def start(*arguments, program=("train.py",), **kwargs):
+    """Starts train.py, or another program, in a process of its own, from the project's root."""
+    command = [sys.executable, *map(str, [*program, *arguments])]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    root = Path(__file__).parents[1]
+    _processes.append(subprocess.Popen(command, cwd=root, text=True, **pipes, **kwargs))
+    return _processes[-1]

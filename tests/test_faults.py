@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,13 +18,13 @@ import numpy as np
 import pytest
 
 import train
-from conftest import assert_same_run
+from conftest import QUICK, assert_same_run, start
 from gan import files
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_process_left")]
 
 EPOCHS = 3
-SHORT = ["--dataset", "digits", "--steps-per-epoch", 8, "--batch-size", 8]
+SHORT = [*QUICK, "--steps-per-epoch", 8]
 UNMEASURED = [*SHORT, "--no-validation"]
 MANY_EPOCHS = 40
 SECONDS_TO_LIVE = 12.0  # the longest, of a process that is killed at a random moment: start and all epochs
@@ -73,29 +72,6 @@ import train
 
 sys.exit(train.main())
 """
-
-
-processes = []
-
-
-@pytest.fixture(autouse=True)
-def no_process_left():
-    """Of a test that failed."""
-    yield
-    while processes:
-        process = processes.pop()
-        process.kill()
-        with process:
-            pass
-
-
-def start(*arguments, program=("train.py",), **kwargs):
-    """Starts train.py in a process of its own, from the project's root."""
-    root = os.path.dirname(train.__file__)
-    command = [sys.executable, *map(str, [*program, *arguments])]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    processes.append(subprocess.Popen(command, cwd=root, text=True, **pipes, **kwargs))
-    return processes[-1]
 
 
 def finish(process, expected=0):

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 import train
-from conftest import size_of
+from conftest import QUICK, size_of
 from gan import __main__ as program
 from gan import features
 from gan.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("somewhere")
 
-SHORT = ["--dataset", "digits", "--steps-per-epoch", "2", "--batch-size", "8", "--epochs", "2", "--quiet"]
+SHORT = [*QUICK, "--steps-per-epoch", "2", "--epochs", "2", "--quiet"]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def test_any_size_divisible_by_four(size, channels):
     assert generator.output_shape == (None, *shape)
     assert discriminator(generator(np.zeros((2, 3)))).shape == (2, 1)
     kernels = {v.shape[:2] for v in generator.variables + discriminator.variables if len(v.shape) == 4}
-    assert kernels == {(4, 4)}
+    assert kernels == {(4, 4), (3, 3)}
 
 
 def test_last_layers_have_the_range_the_losses_need():
@@ -72,3 +72,25 @@ def test_generator_is_stock_keras():
 def test_indivisible_sides_are_refused(build):
     with pytest.raises(ValueError, match=r"divisible by 4.*Received: image_shape=\(30, 28, 1\)"):
         build((30, 28, 1))
+
+
+def test_translation_moves_images_while_training_alone():
+    keras.utils.set_random_seed(0)
+    discriminator = build_discriminator((8, 8, 1), width=2, translation=0.25)
+    image = np.full((64, 8, 8, 1), -1, np.float32)
+    image[:, 3:5, 3:5] = 1.0
+    shift = keras.Model(discriminator.input, discriminator.get_layer("shift").output)
+    assert np.array_equal(shift(image, training=False), image)
+    moved = np.asarray(shift(image, training=True))
+    assert len(np.unique(moved, axis=0)) > 32
+    assert moved.min() == -1  # what is uncovered is black
+    centers = (moved + 1).sum((1, 3)) @ np.arange(8) / (moved + 1).sum((1, 2, 3))
+    assert 1.5 < centers.min() < 2.5 and 4.5 < centers.max() < 5.5  # two pixels each way, of 3.5
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_depth_counts_the_convolutions_at_the_smallest_size(depth):
+    for network in (build_generator((8, 8, 1), 4, depth=depth), build_discriminator((8, 8, 1), depth=depth)):
+        convolutions = [layer for layer in network.layers if layer.name.startswith("convolution_")]
+        convolutions = [layer for layer in convolutions if isinstance(layer, keras.layers.Conv2D)]
+        assert [layer.output.shape[1:3] for layer in convolutions] == [(2, 2)] * depth

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -13,24 +12,19 @@ import numpy as np
 import pytest
 
 import train
-from conftest import assert_same_run, size_of
+from conftest import QUICK, assert_same_run, size_of, start
 from gan import command_line, losses, networks, penalties, settings
 from gan.data import Dataset
 from gan.model import UPDATES
 from gan.run import RunFolder
 
-SHORT = ["--dataset", "digits", "--steps-per-epoch", "3", "--batch-size", "8"]
+pytestmark = pytest.mark.usefixtures("no_process_left")
+
+SHORT = [*QUICK, "--steps-per-epoch", "3"]
 
 
 def run(*arguments):
     return train.main([*map(str, arguments)])
-
-
-def start(*arguments, program=("train.py",)):
-    """Starts train.py in a process of its own, from the project's root."""
-    root = os.path.dirname(train.__file__)
-    command = [sys.executable, *program, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_run_leaves_what_the_readme_says(somewhere, capsys):

@@ -1,0 +1,123 @@
+"""How many seconds of training bring the samples how near to MNIST: `python tests/benchmarks/race.py`.
+
+    python tests/benchmarks/race.py tutorial --epochs 10
+    python tests/benchmarks/race.py fast --unconditional --until 20
+
+The TensorFlow tutorial's networks, step and rates (https://www.tensorflow.org/tutorials/generative/dcgan)
+or one of our presets; the clock stands still while the Fréchet distance of validation is measured.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import keras
+import tensorflow as tf
+
+from gan import GAN
+from gan.data import load, pipeline
+from gan.metrics import FrechetDistance
+from gan.presets import PRESETS
+from steps import tutorial_discriminator, tutorial_generator
+
+STEPS_PER_EXECUTION = 8
+TUTORIAL_BATCH_SIZE = 256
+TEST_EVERY = 2  # test images, as in train.py
+MEASURING_SEED = 0
+
+
+class Race(keras.callbacks.Callback):
+    """Measures the distance each few steps, prints it, and stops the training once it is near enough."""
+
+    def __init__(self, test_images, every_n_steps: int, until: float | None, conditional_labels):
+        super().__init__()
+        self.test_images, self.labels = test_images, conditional_labels
+        self.every_n_steps, self.until = every_n_steps, until
+        self.seconds, self.rows = 0.0, []
+        self.metric = FrechetDistance("mnist")
+        self._update = tf.function(self.metric.update_state)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds += time.perf_counter() - self.started
+        step = int(self.model.step)
+        if step % self.every_n_steps < STEPS_PER_EXECUTION:
+            row = {"step": step, "seconds": round(self.seconds, 2), "frechet_distance": self._distance()}
+            self.rows.append(row)
+            print(json.dumps(row), flush=True)
+            self.model.stop_training = self.until is not None and row["frechet_distance"] <= self.until
+
+    def _distance(self) -> float:
+        drawn = self.model.generate(len(self.test_images), self.labels, seed=MEASURING_SEED)
+        self.metric.reset_state()
+        for start in range(0, len(drawn), 500):
+            pair = [
+                tf.cast(part[start : start + 500], tf.float32) / 127.5 - 1
+                for part in (self.test_images, drawn)
+            ]
+            self._update(*pair)
+        return float(self.metric.result())
+
+
+def main() -> None:
+    """Trains one contender and prints a line of JSON for each measurement."""
+    options = _parse()
+    data = load("mnist")
+    gan, batch_size = _make(options)
+    race = Race(
+        data.test_images[::TEST_EVERY],
+        options.every,
+        options.until,
+        None if gan.num_classes is None else data.test_labels[::TEST_EVERY],
+    )
+    steps = len(data.train_images) // batch_size // STEPS_PER_EXECUTION * STEPS_PER_EXECUTION
+    labels = None if gan.num_classes is None else data.train_labels
+    dataset = pipeline(
+        data.train_images, labels, batch_size=batch_size, seed=options.seed, num_classes=gan.num_classes
+    )
+    gan.fit(dataset, steps_per_epoch=steps, epochs=options.epochs, callbacks=[race], verbose=0)
+
+
+def _make(options) -> tuple[GAN, int]:
+    num_classes = None if options.unconditional else 10
+    if options.contender != "tutorial":
+        recipe = PRESETS[options.contender]
+        gan = recipe.make_gan(num_classes=num_classes, seed=options.seed)
+        recipe.compile(gan, steps_per_execution=STEPS_PER_EXECUTION)
+        return gan, recipe.batch_size
+    keras.utils.set_random_seed(options.seed)
+    gan = GAN(tutorial_generator(), tutorial_discriminator(), seed=options.seed, ema_half_life_images=None)
+    gan.compile(
+        optimizer=keras.optimizers.Adam(1e-4),
+        penalty=None,
+        update="simultaneous",
+        steps_per_execution=STEPS_PER_EXECUTION,
+    )
+    return gan, TUTORIAL_BATCH_SIZE
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python tests/benchmarks/race.py", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("contender", choices=["tutorial", *PRESETS])
+    parser.add_argument(
+        "--unconditional", action="store_true", help="make no use of the labels, as the tutorial"
+    )
+    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="at most (10)")
+    parser.add_argument("--until", type=float, metavar="DISTANCE", help="stop where this is reached")
+    parser.add_argument("--every", type=int, default=40, metavar="STEPS", help="how often to measure (40)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
