@@ -163,7 +163,12 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
     import callbacks
 
     metrics = _quality_metrics(settings, dataset, say, quiet)
-    settings.recipe.compile(gan, metrics=metrics, steps_per_execution=STEPS_PER_EXECUTION)
+    settings.recipe.compile(
+        gan,
+        settings.decay_epochs * settings.steps_per_epoch,
+        metrics=metrics,
+        steps_per_execution=STEPS_PER_EXECUTION,
+    )
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints,
         every_n_epochs=settings.checkpoint_every_epochs,
@@ -335,7 +340,11 @@ def _explain_resume(settings: Settings, epochs_done: int) -> str:
         return f"Resuming after epoch {epochs_done}, for {settings.minutes:g} minutes{how_far}."
     if epochs_done >= settings.epochs:
         return f"All {epochs_done} epochs are done; --epochs N trains up to N."
-    return f"Resuming after epoch {epochs_done} of {settings.epochs}."
+    is_beyond = 0 < settings.decay_epochs < settings.epochs
+    rest = (
+        f" Those after the {settings.decay_epochs}th learn at a hundredth of the rates." if is_beyond else ""
+    )
+    return f"Resuming after epoch {epochs_done} of {settings.epochs}.{rest}"
 
 
 def _export(gan, folder) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "share",
     "shorten",
     "whole_number",
+    "whole_number_from_0",
 ]
 
 
@@ -125,6 +126,11 @@ def shorten(path: str | Path) -> str:
 def whole_number(text: str) -> int:
     """A flag's whole number from 1."""
     return _number(text, int, f"a whole number from 1 to {LARGEST_INT}", lambda n: 1 <= n <= LARGEST_INT)
+
+
+def whole_number_from_0(text: str) -> int:
+    """A flag's whole number, which may be none."""
+    return _number(text, int, f"a whole number from 0 to {LARGEST_INT}", lambda n: 0 <= n <= LARGEST_INT)
 
 
 def seed_number(text: str) -> int:

@@ -208,7 +208,7 @@ class GAN(keras.Model):
 
         Args:
             generator_optimizer: name or object of the generator's optimizer; None: Adam at 2e-3 with
-                beta1 0.5.
+                beta1 0.5 and beta2 0.99.
             discriminator_optimizer: likewise; None: both players get copies of the generator's.
             loss: "non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic", or
                 an object like `gan.losses.AdversarialLoss`.

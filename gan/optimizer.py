@@ -11,9 +11,16 @@ import keras
 __all__ = ["ScaledTwoPlayerOptimizer", "TwoPlayerOptimizer", "recommended_optimizer"]
 
 
-def recommended_optimizer() -> keras.optimizers.Optimizer:
-    """Adam as the preset `fast` has it: see `gan.presets`."""
-    return keras.optimizers.Adam(learning_rate=2e-3, beta_1=0.5)
+def recommended_optimizer(learning_rate=2e-3) -> keras.optimizers.Optimizer:
+    """Adam as our recipes have it: see `gan.presets`.
+
+    DCGAN's beta1, and a beta2 that soon sees gradients grow: with Adam's own 0.999 the discriminator breaks
+    down now and then at this rate.
+
+    Args:
+        learning_rate: a number, or a schedule of Keras.
+    """
+    return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.99)
 
 
 @keras.saving.register_keras_serializable(package="gan")

@@ -69,10 +69,11 @@ class R1(Penalty):
     Reference: https://arxiv.org/abs/1801.04406, equation 9.
 
     Args:
-        weight: gamma, not negative. The default suits 28x28 images in [-1, 1].
+        weight: gamma, not negative. The default suits 28x28 images in [-1, 1]: with 0.1 the digits turn
+            typical, with 1 careless.
     """
 
-    def __init__(self, weight: float = 0.1):
+    def __init__(self, weight: float = 0.3):
         super().__init__(weight)
 
     def __call__(self, critic, real_images, fake_images, uniform):
@@ -125,7 +126,7 @@ class WganGP(Penalty):
 
 @keras.saving.register_keras_serializable(package="gan")
 class PenaltySum:
-    """Several penalties at once: `"r1+r2"` is `PenaltySum([R1(), R2()])`.
+    """Several penalties at once: `"r1+r2"` is `PenaltySum([R1(0.1), R2(0.1)])`.
 
     Args:
         penalties: penalties, or callables like them.
@@ -164,7 +165,7 @@ def mean_squared_gradient_norm(critic: Callable, images):
 BY_NAME = {
     "r1": R1,
     "r2": R2,
-    "r1+r2": lambda: PenaltySum([R1(), R2()]),
+    "r1+r2": lambda: PenaltySum([R1(0.1), R2(0.1)]),
     "wgan_gp": WganGP,
 }
 

@@ -14,6 +14,7 @@ from gan.command_line import (
     seed_number,
     share,
     whole_number,
+    whole_number_from_0,
 )
 from gan.presets import PRESETS, Recipe
 
@@ -52,6 +53,7 @@ class Settings:
     penalty: str | None = None
     generator_learning_rate: float | None = None
     discriminator_learning_rate: float | None = None
+    decay_epochs: int | None = None
     ema_half_life: float | None = None
     update: str | None = None
     unconditional: bool = False
@@ -153,6 +155,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             help=f"its Adam's rate {_recipes(f'{player}_learning_rate')}",
         )
     recipe.add_argument(
+        "--decay-epochs",
+        type=whole_number_from_0,
+        metavar="N",
+        help="let both rates fall along a cosine to a hundredth in so many epochs; 0: let them stay "
+        "(default: in all of --epochs; with --minutes 0)",
+    )
+    recipe.add_argument(
         "--ema-half-life",
         type=number_from_0,
         metavar="IMAGES",
@@ -210,6 +219,7 @@ def new_settings(options: argparse.Namespace, dataset) -> Settings:
     count = len(dataset.train_images)
     preset = settings.preset or ("few" if count < SMALL_DATASET else "fast")
     settings = _fill(settings, {"preset": preset} | dataclasses.asdict(PRESETS[preset]))
+    settings = _fill(settings, {"decay_epochs": settings.epochs or 0})
     if settings.batch_size > count:
         raise UsageError(f"--batch-size {settings.batch_size} is more than the {count} images that there are")
     one_pass = count // settings.batch_size

@@ -26,6 +26,7 @@ BATCH_SIZE = 8
 STEPS = 3
 QUICK = ["--dataset", "digits", "--batch-size", "8"]  # of train.py: most of a short run is tracing its step
 QUICK += ["--width", "2", "--discriminator-depth", "0", "--penalty", "none", "--translation", "0"]
+QUICK += ["--decay-epochs", "2"]
 
 
 def pytest_addoption(parser):

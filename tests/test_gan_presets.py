@@ -51,3 +51,17 @@ def test_a_translated_run_is_saved_and_resumed_to_the_same_bits(tmp_path):
         each.fit(make_dataset(start_step=2), steps_per_epoch=2, verbose=0)
     states = [list(state_of(each).values()) for each in (gan, again)]
     assert all(np.array_equal(a, b) for a, b in zip(*states, strict=True))
+
+
+def test_the_rates_fall_to_a_hundredth_and_stay_there():
+    recipe = dataclasses.replace(
+        PRESETS["fast"], width=2, discriminator_depth=0, discriminator_learning_rate=1e-3
+    )
+    gan = recipe.make_gan(IMAGE_SHAPE)
+    recipe.compile(gan, decay_steps=4)
+    rates = []
+    for _ in range(3):
+        rates.append([float(player.learning_rate) for player in gan.optimizer.optimizers])
+        gan.fit(make_dataset(), steps_per_epoch=2, verbose=0)
+    expected = [[2e-3, 1e-3], [2e-3 * 0.505, 1e-3 * 0.505], [2e-5, 1e-5]]  # halfway: (1 + 0.01) / 2
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)

@@ -1,6 +1,7 @@
 """The main job as people run it: from the command line, in a process of its own where that matters."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -61,7 +62,7 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
 
 def test_unconditional_with_every_other_choice(somewhere):
     choices = ["--unconditional", "--loss", "hinge", "--penalty", "r1", "--ema-half-life", "0"]
-    choices += ["--update", "simultaneous"]
+    choices += ["--update", "simultaneous", "--decay-epochs", 0]
     rates = ["--generator-learning-rate", 1e-4, "--discriminator-learning-rate", 2e-4]
     assert run(*SHORT, *choices, *rates, "--minutes", 0.001, "--seed", 3, "--run-dir", "here") == 0
     gan = keras.models.load_model(somewhere / "here" / "gan.keras")
@@ -239,8 +240,12 @@ def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):
 
 
 def test_resume_says_where_it_stands():
-    ten = settings.Settings(epochs=10)
+    ten = settings.Settings(epochs=10, decay_epochs=10)
     assert train._explain_resume(ten, 3) == "Resuming after epoch 3 of 10."
+    longer = dataclasses.replace(ten, epochs=12)
+    assert train._explain_resume(longer, 10) == (
+        "Resuming after epoch 10 of 12. Those after the 10th learn at a hundredth of the rates."
+    )
     assert train._explain_resume(ten, 10) == "All 10 epochs are done; --epochs N trains up to N."
     assert train._explain_resume(ten, 0) == "There is no whole checkpoint: starting over."
     timed = settings.Settings(minutes=2.5)

@@ -17,7 +17,7 @@ def measure_sizes(rounds: int) -> list[Row]:
     """Time per arithmetic, over that of the default batch and width: 1 where all cost the same."""
     contenders, arithmetic = {}, {}
     for batch_size, width in SIZES:
-        gan = make_gan(width=width)
+        gan = make_gan(width=width, penalty=None)
         name = _name(batch_size, width)
         steps = max(3, round(24 * 64 * 32 / (batch_size * width)))
         contenders[name] = fit_contender(gan, make_dataset(batch_size), steps)

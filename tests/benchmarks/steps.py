@@ -64,11 +64,19 @@ class _FusedAdam:
             )
 
 
-def bare_step(generator, discriminator, batch: Batch, update: str = "alternating", join=False):
+def bare_step(
+    generator,
+    discriminator,
+    batch: Batch,
+    update: str = "alternating",
+    r1_weight: float | None = 0.3,
+    join=False,
+):
     """The floor: the passes that the update scheme needs, forward and backward, and both updates.
 
     Args:
         update: as in `GAN.compile`.
+        r1_weight: of the penalty R1, as `GAN.compile` has it by itself; None for no penalty.
         join: whether the discriminator sees real and fake images as one batch, or two.
     """
     generator_adam = _FusedAdam(generator.trainable_variables)
@@ -90,6 +98,12 @@ def bare_step(generator, discriminator, batch: Batch, update: str = "alternating
                 real_logits, fake_logits = judge(batch.images), judge(fake_images)
             d_loss = _mean_softplus(-real_logits) + _mean_softplus(fake_logits)
             g_loss = _mean_softplus(-fake_logits)
+            if r1_weight is not None:
+                with tf.GradientTape() as image_tape:
+                    image_tape.watch(batch.images)
+                    logits = judge(batch.images)
+                slopes = image_tape.gradient(logits, batch.images)
+                d_loss += 0.5 * r1_weight * tf.reduce_mean(tf.reduce_sum(tf.square(slopes), [1, 2, 3]))
         discriminator_adam.apply(tape.gradient(d_loss, discriminator.trainable_variables))
         if update == "alternating":
             with tf.GradientTape() as tape:

@@ -33,6 +33,7 @@ STEPS = 24  # in a row, about half a second
 FIT, LOOP, FLOOR = "fit, alternating", "bare loop over its step", "floor, alternating"
 GROUPED = "fit, 8 steps per execution (train.py)"
 FIT_AT_ONCE, FLOOR_AT_ONCE = "fit, simultaneous", "floor, simultaneous"
+PLAIN, PLAIN_AT_ONCE = "fit, no penalty", "fit, no penalty, simultaneous"
 PIPELINE, TEXTBOOK = "input pipeline alone", "textbook's step"
 TUTORIAL, TUTORIAL_HERE = "tutorial's step and networks, per image", "tutorial's step, our networks"
 
@@ -71,9 +72,10 @@ def measure_rivals(rounds: int) -> list[Row]:
         compare(section, samples, FIT, LOOP),
         compare(section, samples, PIPELINE, FIT, at_most=0.02),
         compare(section, samples, FIT_AT_ONCE, FIT),
-        compare(section, samples, TEXTBOOK, FIT),
-        compare(section, samples, TEXTBOOK, FIT_AT_ONCE, at_least=1.4),
-        compare(section, samples, TUTORIAL_HERE, FIT),
+        compare(section, samples, PLAIN, FIT),
+        compare(section, samples, TEXTBOOK, PLAIN),
+        compare(section, samples, TEXTBOOK, PLAIN_AT_ONCE, at_least=1.4),
+        compare(section, samples, TUTORIAL_HERE, PLAIN),
         compare(section, samples, TUTORIAL, GROUPED, scale=per_image, at_least=6),
     ]
 
@@ -91,6 +93,8 @@ def _rivals() -> dict[str, Contender]:
         LOOP: repeat(lambda: gan.train_function(iterator), STEPS),
         GROUPED: fit_contender(make_gan(steps_per_execution=8), dataset, STEPS),
         FIT_AT_ONCE: fit_contender(at_once, dataset, STEPS),
+        PLAIN: fit_contender(make_gan(penalty=None), dataset, STEPS),
+        PLAIN_AT_ONCE: fit_contender(make_gan(penalty=None, update="simultaneous"), dataset, STEPS),
         FLOOR_AT_ONCE: repeat(bare_step(*make_networks(), batch, update="simultaneous"), STEPS),
         PIPELINE: repeat(lambda: next(batches), 10 * STEPS),
         TEXTBOOK: repeat(textbook_step(*make_networks(), batch), STEPS),
@@ -103,7 +107,7 @@ def measure_schemes(rounds: int) -> list[Row]:
     """What each choice of `compile` costs, through `fit`; and ways to run the same arithmetic, bare."""
     dataset, batch = make_dataset(), Batch(BATCH_SIZE, NUM_CLASSES)
     choices = {
-        "penalty r1": {"penalty": "r1"},
+        "no penalty": {"penalty": None},
         "penalty r1+r2": {"penalty": "r1+r2"},
         "penalty wgan_gp": {"penalty": "wgan_gp"},
         "loss relativistic": {"loss": "relativistic"},
