@@ -18,7 +18,7 @@ def test_the_recipes_run_one_after_the_other(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (128, 28, 28), np.uint8)
     monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", lambda: ((images, None), None))
     recipes = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(recipes) == 5
+    assert len(recipes) == 6
     names = {}
     for recipe in recipes:
         exec(recipe.replace("500", "2").replace("epochs=20", "epochs=2"), names)
