@@ -143,6 +143,9 @@ def _prepare(options: argparse.Namespace, resumed: Path | None) -> Prepared:
     else:
         _tell_of_other_versions(stored)
         settings = dataclasses.replace(settings, dataset=dataset.source)
+    count = len(dataset.train_images)
+    if settings.batch_size > count:
+        raise UsageError(f"--batch-size {settings.batch_size} is more than the {count} images that there are")
     try:
         num_classes = None if settings.unconditional else dataset.num_classes
         gan = settings.recipe.make_gan(dataset.image_shape, num_classes, settings.seed)

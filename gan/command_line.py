@@ -22,6 +22,7 @@ __all__ = [
     "import_tensorflow_quietly",
     "number_from_0",
     "number_of_layers",
+    "number_of_units",
     "positive_number",
     "run_program",
     "seed_number",
@@ -33,7 +34,7 @@ __all__ = [
 
 
 LARGEST_INT = 2**31 - 1
-MOST_LAYERS = 100
+MOST_LAYERS, MOST_UNITS = 100, 10_000
 SMALLEST_FLOAT, LARGEST_FLOAT = 2.0**-126, 2.0**127  # of what float32 can hold, to a factor of two
 
 
@@ -149,6 +150,11 @@ def positive_number(text: str) -> float:
 def number_of_layers(text: str) -> int:
     """A flag's number of layers, which may be none."""
     return _number(text, int, f"a whole number from 0 to {MOST_LAYERS}", lambda n: 0 <= n <= MOST_LAYERS)
+
+
+def number_of_units(text: str) -> int:
+    """A flag's length of a vector, or number of channels."""
+    return _number(text, int, f"a whole number from 1 to {MOST_UNITS}", lambda n: 1 <= n <= MOST_UNITS)
 
 
 def share(text: str) -> float:

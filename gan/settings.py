@@ -10,6 +10,7 @@ from gan.command_line import (
     UsageError,
     number_from_0,
     number_of_layers,
+    number_of_units,
     positive_number,
     seed_number,
     share,
@@ -87,7 +88,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     length = parser.add_argument_group("how long")
     either = length.add_mutually_exclusive_group()
     either.add_argument(
-        "--epochs", type=whole_number, metavar="N", help=f"stop after N epochs {_recipes('epochs')}"
+        "--epochs", type=whole_number, metavar="N", help=f"stop after N epochs {_by_preset('epochs')}"
     )
     either.add_argument(
         "--minutes",
@@ -111,48 +112,48 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "images; best takes an hour)",
     )
     recipe.add_argument(
-        "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_recipes('batch_size')}"
+        "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_by_preset('batch_size')}"
     )
     recipe.add_argument(
         "--latent-dim",
-        type=whole_number,
+        type=number_of_units,
         metavar="N",
-        help=f"length of a latent vector {_recipes('latent_dim')}",
+        help=f"length of a latent vector {_by_preset('latent_dim')}",
     )
     recipe.add_argument(
         "--width",
-        type=whole_number,
+        type=number_of_units,
         metavar="N",
-        help=f"channels of the networks' largest feature maps {_recipes('width')}",
+        help=f"channels of the networks' largest feature maps {_by_preset('width')}",
     )
     for player in ("generator", "discriminator"):
         recipe.add_argument(
             f"--{player}-depth",
             type=number_of_layers,
             metavar="N",
-            help=f"its 3x3 convolutions at the smallest size {_recipes(f'{player}_depth')}",
+            help=f"its 3x3 convolutions at the smallest size {_by_preset(f'{player}_depth')}",
         )
     recipe.add_argument(
         "--dropout",
         type=share,
         metavar="SHARE",
-        help=f"of the discriminator's channels {_recipes('dropout')}",
+        help=f"of the discriminator's channels {_by_preset('dropout')}",
     )
     recipe.add_argument(
         "--translation",
         type=share,
         metavar="SHARE",
         help="of the image's side by which the discriminator shifts what it sees, at most "
-        f"{_recipes('translation')}",
+        f"{_by_preset('translation')}",
     )
-    recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_recipes('loss')}")
-    recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_recipes('penalty')}")
+    recipe.add_argument("--loss", choices=LOSSES, help=f"adversarial loss {_by_preset('loss')}")
+    recipe.add_argument("--penalty", choices=PENALTIES, help=f"gradient penalty {_by_preset('penalty')}")
     for player in ("generator", "discriminator"):
         recipe.add_argument(
             f"--{player}-learning-rate",
             type=positive_number,
             metavar="RATE",
-            help=f"its Adam's rate {_recipes(f'{player}_learning_rate')}",
+            help=f"its Adam's rate {_by_preset(f'{player}_learning_rate')}",
         )
     recipe.add_argument(
         "--decay-epochs",
@@ -166,13 +167,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         type=number_from_0,
         metavar="IMAGES",
         help="half-life of the generator's moving average, which draws the samples, in images seen; "
-        f"0 for no average {_recipes('ema_half_life')}",
+        f"0 for no average {_by_preset('ema_half_life')}",
     )
     recipe.add_argument(
         "--update",
         choices=UPDATES,
         help="let the generator learn from the discriminator just updated, or move both at once "
-        f"{_recipes('update')}",
+        f"{_by_preset('update')}",
     )
     recipe.add_argument(
         "--seed", type=seed_number, metavar="N", help=f"what all chance follows from {_default('seed')}"
@@ -210,18 +211,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def new_settings(options: argparse.Namespace, dataset) -> Settings:
-    """The settings of a new run: the flags, and for the others what suits the data.
-
-    Raises:
-        UsageError: when there are not enough images for a batch.
-    """
+    """The settings of a new run: the flags, and for the others what suits the data."""
     settings = Settings(**given_settings(options))
     count = len(dataset.train_images)
     preset = settings.preset or ("few" if count < SMALL_DATASET else "fast")
     settings = _fill(settings, {"preset": preset} | dataclasses.asdict(PRESETS[preset]))
     settings = _fill(settings, {"decay_epochs": settings.epochs or 0})
-    if settings.batch_size > count:
-        raise UsageError(f"--batch-size {settings.batch_size} is more than the {count} images that there are")
     one_pass = count // settings.batch_size
     one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
     one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else one_pass
@@ -306,7 +301,7 @@ def _default(setting: str) -> str:
     return f"(default: {value:g})" if isinstance(value, float) else f"(default: {value})"
 
 
-def _recipes(setting: str) -> str:
+def _by_preset(setting: str) -> str:
     """What the presets have for a setting."""
     values = {name: f"{getattr(recipe, setting)}" for name, recipe in PRESETS.items()}
     values = {name: value.removesuffix(".0") for name, value in values.items()}
