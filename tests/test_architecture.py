@@ -37,7 +37,7 @@ ALLOWED = {
     },
     "gan.run": {"gan.files", "gan.lock"},
     "gan.settings": {"gan.command_line", "gan.presets"},
-    "gan.presets": {"gan.model", "gan.networks"},
+    "gan.presets": {"gan.model", "gan.networks", "gan.optimizer"},
     "gan.model": {
         *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
         *("gan.latents", "gan.average", "gan.checks", "gan.guard"),
