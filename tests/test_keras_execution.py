@@ -118,6 +118,7 @@ def test_executions_never_go_beyond_an_evaluation():
     assert int(gan.step) == 16
 
 
+@pytest.mark.slow
 def test_replicas_share_the_batch_as_one_device_has_it(request):
     """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
     script = request.config.rootpath / "tests" / "two_replicas.py"

@@ -254,6 +254,7 @@ def test_resume_says_where_it_stands():
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_a_notice(somewhere, capsys):
     assert run(*SHORT, "--epochs", 2, "--name", "hurt") == 0
     weights = somewhere / "runs" / "hurt" / "checkpoints" / "epoch_0002.weights.h5"
