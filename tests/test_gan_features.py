@@ -83,6 +83,7 @@ def test_training_follows_from_the_data_alone(own):
     assert_same_weights(one, other)
 
 
+@pytest.mark.slow
 def test_a_damaged_one_is_trained_anew(own, tmp_path):
     first = classifier_for(own, verbose=0)
     (kept,) = (tmp_path / "gan").iterdir()

@@ -21,6 +21,7 @@ def test_a_model_that_is_not_built_has_none():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.slow
 def test_saving_leaves_no_memory_behind():
     def resident_kibibytes():
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -84,6 +84,7 @@ def test_ways_of_running_agree(num_classes, arguments):
         assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_executions_never_go_beyond_an_epoch(num_classes):
     """By itself Keras would, on data that have no end: the largest number that divides the epoch is taken."""
     one_by_one, grouped = make_gan(num_classes), make_gan(num_classes, steps_per_execution=4)
