@@ -24,10 +24,10 @@ from gan import GAN
 from gan.data import load, pipeline
 from gan.metrics import FrechetDistance
 from gan.presets import PRESETS
+from gan.settings import STEPS_PER_EXECUTION
 from steps import tutorial_discriminator, tutorial_generator
+from training import TUTORIAL_BATCH_SIZE
 
-STEPS_PER_EXECUTION = 8
-TUTORIAL_BATCH_SIZE = 256
 TEST_EVERY = 2  # test images, as in train.py
 MEASURING_SEED = 0
 
