@@ -195,14 +195,7 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
         callbacks=[*_watchers(settings, dataset, folder, gan), checkpoint],
         verbose=_verbosity(quiet),
     )
-    if not _is_finite(gan):
-        epoch = gan.history.epoch[-1] + 1
-        is_any_saved = any(folder.checkpoints.glob("*.json"))
-        raise RunError(
-            f"a loss, gradient or weight was not finite in epoch {epoch}"
-            f"{f'; the last good state is in {folder.checkpoints}' if is_any_saved else ''}. "
-            "Start a new run with lower rates"
-        )
+    _refuse_if_not_finite(gan, folder)
     _export(gan, folder)
     say(*_summarize(folder, gan, time.monotonic() - started), f"Watch it:   {tensorboard}")
 
@@ -360,6 +353,18 @@ def _export(gan, folder) -> None:
 
 def _verbosity(quiet: bool) -> int:
     return 0 if quiet else 1 if sys.stdout.isatty() else 2
+
+
+def _refuse_if_not_finite(gan, folder) -> None:
+    if _is_finite(gan):
+        return
+    epoch = gan.history.epoch[-1] + 1
+    is_any_saved = any(folder.checkpoints.glob("*.json"))
+    raise RunError(
+        f"a loss, gradient or weight was not finite in epoch {epoch}"
+        f"{f'; the last good state is in {folder.checkpoints}' if is_any_saved else ''}. "
+        "Start a new run with lower rates"
+    )
 
 
 def _is_finite(gan) -> bool:
