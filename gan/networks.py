@@ -1,21 +1,22 @@
-"""The two networks: a DCGAN small enough for a laptop's CPU, built of stock Keras layers only.
+"""The two networks: a DCGAN small enough for a laptop's CPU.
 
-Both are plain functional models, so a saved generator loads anywhere with Keras alone. The generator
+Both are plain functional models, and a saved generator loads anywhere with Keras alone. The generator
 starts from a dense layer at the smallest size and doubles it with transposed convolutions; the
-discriminator halves it with strided ones, and looks longer at the smallest size, where that costs the
-least. With `num_classes` both are conditional: the generator reads the label's embedding beside the
-latents and has scales and offsets of each class after its batch norms (de Vries et al. 2017,
-https://arxiv.org/abs/1707.00683), and the discriminator projects its features on the label's embedding
-(Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
+discriminator halves it with strided ones, looks longer at the smallest size, where that costs the
+least, and at how much its batch varies. With `num_classes` both are conditional: the generator reads
+the label's embedding beside the latents and has scales and offsets of each class after its batch norms
+(de Vries et al. 2017, https://arxiv.org/abs/1707.00683), and the discriminator projects its features on
+the label's embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
-__all__ = ["build_discriminator", "build_generator"]
+__all__ = ["MinibatchDeviation", "build_discriminator", "build_generator"]
 
 KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
+TINY = 1e-6  # under the root of a variance, whose slope at 0 is infinite
 WHOLE_CHANNELS = (None, 1, 1, None)  # SpatialDropout2D's; that layer forgets float16 when it is saved
 LARGEST_START = 8  # pixels a side that the dense layer draws, where the size can be halved that far
 
@@ -92,10 +93,11 @@ def build_discriminator(
 ) -> keras.Model:
     """Builds the discriminator: images (and labels) to one logit each, high for real.
 
-    Strided convolutions, then 3x3 convolutions, all with LeakyReLU and perhaps dropout; then one dense
-    logit without a sigmoid. Dropout takes whole channels (Tompson et al. 2015,
-    https://arxiv.org/abs/1411.4280): neighboring pixels of a channel are alike, and random numbers for each
-    of them took a fifth of the train step.
+    Strided convolutions, then 3x3 convolutions, all with LeakyReLU and perhaps dropout; then, of their
+    features and the `MinibatchDeviation`, one dense logit without a sigmoid. A batch is to be all real or
+    all fake. Dropout takes whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280):
+    neighboring pixels of a channel are alike, and random numbers for each of them took a fifth of the
+    train step.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
@@ -135,7 +137,9 @@ def build_discriminator(
     for number in range(depth):
         x = layers.Conv2D(filters, 3, padding="same", name=f"convolution_{number}")(x)
         x = _activate_and_drop(x, dropout, f"convolution_{number}")
-    features = layers.Flatten(name="features")(x)
+    features = layers.Concatenate(name="features")(
+        [layers.Flatten(name="flat", dtype="float32")(x), MinibatchDeviation(name="deviation")(x)]
+    )
     logits = layers.Dense(1, dtype="float32", name="realness")(features)
     if num_classes is None:
         return keras.Model(images, logits, name=name)
@@ -147,6 +151,34 @@ def build_discriminator(
     projection = layers.Dot(axes=1, dtype="float32", name="projection")([products, choice])
     logits = layers.Add(dtype="float32", name="logits")([logits, projection])
     return keras.Model([images, labels], logits, name=name)
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class MinibatchDeviation(layers.Layer):
+    """How much a batch varies, for each of its images the same: what shows that fakes are too much alike.
+
+    The standard deviation, over the batch, of each channel's mean over height and width: (batch, height,
+    width, channels) to float32 (batch, channels). So a discriminator's verdict depends on an image's
+    batch, and so a batch must be all real or all fake. Karras et al. 2018, https://arxiv.org/abs/1710.10196,
+    section 3, which averages the channels too.
+
+    Example:
+
+    ```python
+    deviations = MinibatchDeviation()(keras.random.normal((64, 7, 7, 32)))    # (64, 32)
+    ```
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**({"dtype": "float32"} | kwargs))
+
+    def call(self, features):
+        means = ops.mean(features, axis=(1, 2))
+        deviations = ops.sqrt(ops.var(means, axis=0, keepdims=True) + TINY)
+        return ops.broadcast_to(deviations, ops.shape(means))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
 
 
 def _normalize_and_activate(x, labels, num_classes: int | None, name: str):

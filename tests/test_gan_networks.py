@@ -1,8 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan import build_discriminator, build_generator
+from gan.networks import MinibatchDeviation
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3), (28, 28, 1), (32, 24, 3), (64, 64, 3)])
@@ -94,3 +96,21 @@ def test_depth_counts_the_convolutions_at_the_smallest_size(depth):
         convolutions = [layer for layer in network.layers if layer.name.startswith("convolution_")]
         convolutions = [layer for layer in convolutions if isinstance(layer, keras.layers.Conv2D)]
         assert [layer.output.shape[1:3] for layer in convolutions] == [(2, 2)] * depth
+
+
+def test_the_discriminator_sees_how_much_its_batch_varies():
+    features = np.random.default_rng(0).normal(size=(6, 2, 3, 4)).astype(np.float32)
+    deviations = np.asarray(MinibatchDeviation()(features))
+    np.testing.assert_allclose(deviations, features.mean((1, 2)).std(0)[np.newaxis].repeat(6, 0), atol=1e-5)
+    discriminator = build_discriminator((8, 8, 1), width=4)
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
+    alone, among_others = discriminator(images[:1])[0], discriminator(images)[0]
+    assert not np.allclose(alone, among_others)
+
+
+def test_a_batch_that_does_not_vary_has_finite_gradients():
+    features = tf.ones((4, 2, 2, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        deviations = MinibatchDeviation()(features)
+    assert np.isfinite(tape.gradient(deviations, features)).all()
