@@ -26,12 +26,12 @@ def build_generator(
     latent_dim: int = 100,
     num_classes: int | None = None,
     width: int = 32,
-    depth: int = 0,
+    depth: int = 1,
     name: str = "generator",
 ) -> keras.Model:
     """Builds the generator: latents (and labels) to images in [-1, 1].
 
-    Dense, reshape, perhaps 3x3 convolutions, then transposed convolutions of stride 2, all with batch
+    Dense, reshape, 3x3 convolutions, then transposed convolutions of stride 2, all with batch
     norm and LeakyReLU; the last ends in tanh.
 
     Args:
@@ -39,7 +39,7 @@ def build_generator(
         latent_dim: length of a latent vector.
         num_classes: number of labels for a conditional generator; None for one without labels.
         width: channels of the largest hidden feature map; they double at each halving of the size.
-        depth: 3x3 convolutions at the smallest size; by default none, which learns most in a second.
+        depth: 3x3 convolutions at the smallest size, where they cost the least.
         name: the model's name.
 
     Returns:

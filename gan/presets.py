@@ -120,7 +120,7 @@ FAST = Recipe(
     batch_size=64,  # 128 takes nine tenths of the time per image, for half the updates
     latent_dim=100,
     width=32,  # half a DCGAN's: what counts is the discriminator's depth, and seconds
-    generator_depth=0,  # a deeper generator alone outruns the discriminator, and the digits get worse
+    generator_depth=1,  # without labels it cuts the distance to half, with them by a tenth
     discriminator_depth=2,  # 1.7 times the seconds of none, and in the same seconds half the distance
     dropout=0.0,  # the penalty keeps the discriminator smooth without its noise
     translation=0.0,  # 60,000 images are not learned by heart in five epochs
@@ -133,8 +133,10 @@ FAST = Recipe(
 )
 BEST = dataclasses.replace(
     FAST,
-    epochs=30,  # not run yet: docs/recipe.md has a trial of ten
-    generator_depth=1,  # with the rates falling for longer the discriminator keeps up
+    epochs=56,  # an hour of MNIST on two CPU cores
+    latent_dim=50,  # draws as well as 100, and the trained generator fits into 1.3 MB
+    generator_learning_rate=5e-4,  # with 2e-3 for so long the discriminator gives way after eight epochs
+    discriminator_learning_rate=5e-4,
 )
 FEW = dataclasses.replace(
     FAST,

@@ -25,8 +25,8 @@ LATENT_DIM = 4
 BATCH_SIZE = 8
 STEPS = 3
 QUICK = ["--dataset", "digits", "--batch-size", "8"]  # of train.py: most of a short run is tracing its step
-QUICK += ["--width", "2", "--discriminator-depth", "0", "--penalty", "none", "--translation", "0"]
-QUICK += ["--decay-epochs", "2"]
+QUICK += ["--width", "2", "--generator-depth", "0", "--discriminator-depth", "0"]
+QUICK += ["--penalty", "none", "--translation", "0", "--decay-epochs", "2"]
 
 
 def pytest_addoption(parser):
@@ -42,7 +42,7 @@ def make_gan(num_classes=None, seed=0, ema_half_life_images=100, dropout=0.3, **
     """The smallest GAN that has batch norm and dropout; the same weights at every call."""
     keras.utils.set_random_seed(7)
     gan = GAN(
-        build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, width=2),
+        build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, width=2, depth=0),
         build_discriminator(IMAGE_SHAPE, num_classes, width=2, depth=0, dropout=dropout),
         num_classes=num_classes,
         seed=seed,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import train
+
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
@@ -47,3 +49,28 @@ def test_a_wrong_section_is_answered_before_tensorflow_is_loaded():
     assert run.returncode == 2
     assert "invalid choice: 'speed'" in run.stderr
     assert "tensorflow" not in run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contender", [["tutorial"], ["fast"], ["fast", "--unconditional"]], ids=" ".join)
+def test_the_race_measures_every_few_steps_and_stops_where_it_is_told(contender):
+    command = [sys.executable, BENCHMARKS / "race.py", *contender, "--dataset", "digits", "--every", "8"]
+    run = subprocess.run([*command, "--epochs", "2", "--until", "1e9"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (row,) = map(json.loads, run.stdout.splitlines())
+    assert row["step"] == 8
+    assert row["seconds"] > 0
+    assert row["frechet_distance"] > 10
+
+
+@pytest.mark.slow
+def test_a_second_judge_ranks_real_images_first(somewhere):
+    for name, steps in {"long": "60", "short": "2"}.items():
+        more = ["--epochs", "1", "--steps-per-epoch", steps, "--no-validation", "--quiet"]
+        assert train.main(["--dataset", "digits", *more, "--run-dir", name]) == 0
+    command = [sys.executable, BENCHMARKS / "second_judge.py", "short", "long"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    names = [line.split("  ")[0] for line in run.stdout.splitlines()[2:5]]
+    assert names == ["real training images", "long", "short"]
+    assert run.stdout.endswith("The order is the same.\n")

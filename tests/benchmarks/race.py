@@ -1,4 +1,4 @@
-"""How many seconds of training bring the samples how near to MNIST: `python tests/benchmarks/race.py`.
+"""How many seconds of training bring the samples how near to real images: `python tests/benchmarks/race.py`.
 
     python tests/benchmarks/race.py tutorial --epochs 10
     python tests/benchmarks/race.py fast --unconditional --until 20
@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from gan import GAN
 from gan.data import load, pipeline
+from gan.features import classifier_for
 from gan.metrics import FrechetDistance
 from gan.presets import PRESETS
 from gan.settings import STEPS_PER_EXECUTION
@@ -35,12 +36,12 @@ MEASURING_SEED = 0
 class Race(keras.callbacks.Callback):
     """Measures the distance each few steps, prints it, and stops the training once it is near enough."""
 
-    def __init__(self, test_images, every_n_steps: int, until: float | None, conditional_labels):
+    def __init__(self, classifier, test_images, labels, every_n_steps: int, until: float | None):
         super().__init__()
-        self.test_images, self.labels = test_images, conditional_labels
+        self.test_images, self.labels = test_images, labels
         self.every_n_steps, self.until = every_n_steps, until
         self.seconds, self.rows = 0.0, []
-        self.metric = FrechetDistance("mnist")
+        self.metric = FrechetDistance(classifier)
         self._update = tf.function(self.metric.update_state)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -70,20 +71,22 @@ class Race(keras.callbacks.Callback):
 def main() -> None:
     """Trains one contender and prints a line of JSON for each measurement."""
     options = _parse()
-    data = load("mnist")
+    data = load(options.dataset)
     gan, batch_size = _make(options)
-    race = Race(
-        data.test_images[::TEST_EVERY],
-        options.every,
-        options.until,
-        None if gan.num_classes is None else data.test_labels[::TEST_EVERY],
-    )
-    steps = len(data.train_images) // batch_size // STEPS_PER_EXECUTION * STEPS_PER_EXECUTION
+    asked = None if gan.num_classes is None else data.test_labels[::TEST_EVERY]
+    race = Race(classifier_for(data), data.test_images[::TEST_EVERY], asked, options.every, options.until)
+    groups = max(1, len(data.train_images) // batch_size // STEPS_PER_EXECUTION)
     labels = None if gan.num_classes is None else data.train_labels
     dataset = pipeline(
         data.train_images, labels, batch_size=batch_size, seed=options.seed, num_classes=gan.num_classes
     )
-    gan.fit(dataset, steps_per_epoch=steps, epochs=options.epochs, callbacks=[race], verbose=0)
+    gan.fit(
+        dataset,
+        steps_per_epoch=groups * STEPS_PER_EXECUTION,
+        epochs=options.epochs,
+        callbacks=[race],
+        verbose=0,
+    )
 
 
 def _make(options) -> tuple[GAN, int]:
@@ -112,6 +115,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--unconditional", action="store_true", help="make no use of the labels, as the tutorial"
     )
+    parser.add_argument("--dataset", default="mnist", metavar="NAME|PATH", help="as train.py's (mnist)")
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help="at most (10)")
     parser.add_argument("--until", type=float, metavar="DISTANCE", help="stop where this is reached")
     parser.add_argument("--every", type=int, default=40, metavar="STEPS", help="how often to measure (40)")
