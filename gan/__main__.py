@@ -1,6 +1,7 @@
 """What can be done with a finished run: `python -m gan generate | evaluate | compare`.
 
-python -m gan generate runs/first --digit 4
+python -m gan generate --digit 4
+python -m gan generate runs/first
 python -m gan evaluate runs/first
 python -m gan compare runs/first runs/second
 """
@@ -45,8 +46,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _add_generate(commands) -> None:
-    parser = commands.add_parser("generate", help="draw images", allow_abbrev=False)
-    _add_run(parser)
+    parser = commands.add_parser(
+        "generate", help="draw images, of a run or of the package's own generator", allow_abbrev=False
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="RUN",
+        help="folder of a finished run (default: the generator of MNIST that comes with the package)",
+    )
     parser.add_argument(
         "--count", type=_count, default=100, metavar="N", help="how many images (default: 100)"
     )
@@ -59,7 +68,7 @@ def _add_generate(commands) -> None:
         type=Path,
         metavar="PATH",
         help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); any other "
-        "name for a folder of single PNG files (default: RUN/generated.png)",
+        "name for a folder of single PNG files (default: RUN/generated.png; without RUN generated.png)",
     )
     parser.set_defaults(run=_generate)
 
@@ -153,15 +162,15 @@ def _generate(options: argparse.Namespace) -> None:
     from gan.files import whole_file, write_whole
     from gan.images import encode_png, make_grid
 
-    gan = _load_gan(options.folder)
-    output = options.output or options.folder / "generated.png"
+    gan = _load_gan(options.folder) if options.folder else _load_trained_gan()
+    output = options.output or (options.folder or Path()) / "generated.png"
     if output.suffix not in (".png", ".npy") and output.exists():
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
     folder = output.parent if output.suffix in (".png", ".npy") else output
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     images = gan.generate(options.count, _labels(gan, options), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with _hold(options.folder, output):
+    with _hold(options.folder, output) if options.folder else contextlib.nullcontext():
         if output.suffix == ".npy":
             with whole_file(output) as temporary:
                 np.save(temporary, images)
@@ -181,9 +190,8 @@ def _labels(gan, options: argparse.Namespace):
     if gan.num_classes is None:
         raise UsageError(f"{options.folder} was trained without labels: it cannot be asked for a digit")
     if not 0 <= options.digit < gan.num_classes:
-        raise UsageError(
-            f"--digit {options.digit}: {options.folder} has the classes 0 to {gan.num_classes - 1}"
-        )
+        drawer = options.folder or "the package's generator"
+        raise UsageError(f"--digit {options.digit}: {drawer} has the classes 0 to {gan.num_classes - 1}")
     return np.full(options.count, options.digit, np.int32)
 
 
@@ -281,6 +289,7 @@ def _load_gan(path: Path):
     """The GAN of a finished run."""
     import keras
 
+    import gan.networks  # registers with Keras what a discriminator is made of
     from gan.model import GAN
     from gan.run import RunFolder
 
@@ -298,6 +307,22 @@ def _load_gan(path: Path):
     if not isinstance(gan, GAN):
         raise UsageError(f"{folder.model} is not a GAN of this project")
     return gan
+
+
+def _load_trained_gan():
+    """The package's own generator in a GAN, to draw by; nothing has trained its discriminator."""
+    from gan.model import GAN
+    from gan.networks import build_discriminator
+    from gan.trained import load_trained_generator
+
+    try:
+        generator = load_trained_generator()
+    except ValueError as error:
+        raise UsageError(error) from error
+    classes = 10
+    return GAN(
+        generator, build_discriminator(num_classes=classes), num_classes=classes, ema_half_life_images=None
+    )
 
 
 def _load_dataset(folder, source: str | None):

@@ -30,10 +30,11 @@ ALLOWED = {
         *("gan.cas", "gan.copies", "gan.data", "gan.features", "gan.files", "gan.images", "gan.metrics"),
     },
     "gan.compare": {"gan.images", "gan.run"},
+    "gan.trained": {"gan.files"},
     "gan.command_line": set(),
     "gan.__main__": {
         *("gan.command_line", "gan.compare", "gan.data", "gan.features", "gan.files", "gan.images"),
-        *("gan.model", "gan.report", "gan.run"),
+        *("gan.model", "gan.networks", "gan.report", "gan.run", "gan.trained"),
     },
     "gan.run": {"gan.files", "gan.lock"},
     "gan.settings": {"gan.command_line", "gan.presets"},

@@ -104,6 +104,7 @@ WRONG = {
     "unfinished": (["generate", "{runs}/half"], "is not finished; finish it by  python train.py --resume"),
     "no GAN": (["generate", "{runs}/broken"], "cannot be loaded"),
     "no such digit": (["generate", "{runs}/one", "--digit", "10"], "has the classes 0 to 9"),
+    "no such digit of ours": (["generate", "--digit", "10"], "generator has the classes 0 to 9"),
     "no digits": (["generate", "{runs}/bare", "--digit", "1"], "trained without labels"),
     "existing folder": (["generate", "{runs}/one", "--output", "."], "exists: name a new folder"),
     "nowhere": (["generate", "{runs}/one", "--output", "{runs}/one/config.json/a.png"], "config.json: "),
@@ -140,7 +141,7 @@ def test_what_cannot_be_done_gets_one_line(runs, capsys, arguments, message):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["draw"], ["generate"], ["generate", "a", "--count", "0"], ["generate", "a", "--dig", "1"],
+    [[], ["draw"], ["generate", "a", "--count", "0"], ["generate", "a", "--dig", "1"],
      ["compare"], ["evaluate", "a", "--seed", "-1"]],
     ids=" ".join,
 )  # fmt: skip

@@ -6,7 +6,6 @@ Beside the runs: real training images.
 """
 
 import argparse
-import math
 import os
 import sys
 from pathlib import Path
@@ -59,7 +58,7 @@ def _judge(judge, drawn: dict, asked: dict, data) -> dict[str, tuple]:
         features, logits = judge(images)
         table[name] = (
             frechet_distance(reference, features),
-            math.nan if asked[name] is None else (logits.argmax(1) == asked[name]).mean(),
+            None if asked[name] is None else (logits.argmax(1) == asked[name]).mean(),
             compare_neighborhoods(reference, features).coverage,
         )
     return table
@@ -70,11 +69,15 @@ def _print(tables: list[dict], accuracies: list[float]) -> None:
     right = [f"right on {accuracy:.2%} of the test images" for accuracy in accuracies]
     print(f"{'':{width}}{right[0]:>36}{right[1]:>36}")
     print(f"{'':{width}}" + "".join(f"{figure:>12}" for figure in FIGURES * 2))
-    for name in sorted(tables[0], key=lambda name: tables[0][name]):
-        cells = [f"{d:12.3g}{a:12.2%}{c:12.3f}" for d, a, c in (table[name] for table in tables)]
+    for name in sorted(tables[0], key=lambda name: tables[0][name][0]):
+        cells = [f"{d:12.3g}{_share(a)}{c:12.3f}" for d, a, c in (table[name] for table in tables)]
         print(f"{name:{width}}" + "".join(cells))
-    orders = [sorted(table, key=table.get) for table in tables]
+    orders = [sorted(table, key=lambda name: table[name][0]) for table in tables]
     print("", "The order is the same." if orders[0] == orders[1] else "The order differs.", sep="\n")
+
+
+def _share(value: float | None) -> str:
+    return f"{'-':>12}" if value is None else f"{value:12.2%}"
 
 
 def _train_dense_classifier(data) -> keras.Model:

@@ -1,0 +1,50 @@
+"""The generator that comes with the package: what it draws, and by what command."""
+
+import numpy as np
+import pytest
+
+from gan import __main__ as program
+from gan import trained
+from gan.features import extract, load_classifier
+from gan.presets import PRESETS
+from gan.trained import load_trained_generator
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return load_trained_generator()
+
+
+def test_it_is_of_the_best_recipe_and_small(generator):
+    expected = PRESETS["best"].make_gan(num_classes=10).generator
+    assert [w.shape for w in generator.weights] == [w.shape for w in expected.weights]
+    assert [layer.name for layer in generator.layers] == [layer.name for layer in expected.layers]
+    assert trained.FILE.stat().st_size < 1_500_000
+
+
+def test_it_draws_the_digit_asked_for(somewhere):
+    for digit in range(10):
+        assert (
+            program.main(["generate", "--digit", str(digit), "--seed", "0", "--output", f"{digit}.npy"]) == 0
+        )
+    drawn = np.concatenate([np.load(f"{digit}.npy") for digit in range(10)])
+    verdicts = extract(load_classifier("mnist"), drawn)[1].argmax(1)
+    asked = np.arange(10).repeat(100)
+    assert (verdicts == asked).mean() > 0.98
+    assert len(np.unique(drawn, axis=0)) == 1000
+
+
+def test_without_a_run_the_grid_goes_here(somewhere, capsys):
+    assert program.main(["generate"]) == 0
+    assert (somewhere / "generated.png").is_file()
+    assert capsys.readouterr().out.startswith("100 images: generated.png (--seed ")
+
+
+def test_a_damaged_file_gets_one_line(somewhere, monkeypatch, capsys):
+    (somewhere / "damaged.keras").write_bytes(trained.FILE.read_bytes()[:-1])
+    monkeypatch.setattr(trained, "FILE", somewhere / "damaged.keras")
+    assert program.main(["generate"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "install it anew" in error
+    assert not (somewhere / "generated.png").exists()
