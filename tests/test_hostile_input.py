@@ -24,7 +24,7 @@ import train
 from callbacks import Checkpoint
 from conftest import make_gan
 from gan import __main__ as program
-from gan import compare, data, files, settings
+from gan import compare, data, files, settings, trained
 from gan.command_line import UsageError
 from gan.idx import DataError, read_idx
 from gan.run import RunFolder
@@ -340,8 +340,9 @@ def test_the_command_line_of_train(somewhere, capsys, monkeypatch, arguments):
 
 @TRIALS
 @given(command=st.sampled_from(["generate", "evaluate", "compare", "classifier", "x"]), arguments=ARGUMENTS)
-def test_the_command_line_of_gan(somewhere, capsys, command, arguments):
-    """It meets no run, whatever it names."""
+def test_the_command_line_of_gan(somewhere, capsys, monkeypatch, command, arguments):
+    """It meets no run, whatever it names, and not the package's own generator either."""
+    monkeypatch.setattr(trained, "FILE", somewhere / "absent.keras")
     try:
         code = program.main([command, *arguments])
     except SystemExit as ended:
