@@ -1,4 +1,4 @@
-"""What can be done with a finished run: `python -m gan generate | evaluate | compare`.
+"""Draws digits, and tells how good a finished run is: `python -m gan generate | evaluate | compare`.
 
 python -m gan generate --digit 4
 python -m gan generate runs/first
@@ -36,7 +36,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command and its flags."""
     parser = Parser(
         prog="python -m gan",
-        description="Draw from trained runs, measure them, compare them.",
+        description="Draw from trained generators, measure runs, compare them.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -289,7 +289,7 @@ def _load_gan(path: Path):
     """The GAN of a finished run."""
     import keras
 
-    import gan.networks  # registers with Keras what a discriminator is made of
+    import gan.networks  # noqa: F401, registers with Keras what a discriminator is made of
     from gan.model import GAN
     from gan.run import RunFolder
 
@@ -301,12 +301,12 @@ def _load_gan(path: Path):
     if not folder.model.is_file():
         raise UsageError(f"{path} is not finished; finish it by  python train.py --resume {path}")
     try:
-        gan = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
+        model = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
     except Exception as error:  # whatever a file that anyone may have written makes Keras stumble over
         raise UsageError(f"{folder.model} cannot be loaded: it is damaged, or no Keras model") from error
-    if not isinstance(gan, GAN):
+    if not isinstance(model, GAN):
         raise UsageError(f"{folder.model} is not a GAN of this project")
-    return gan
+    return model
 
 
 def _load_trained_gan():

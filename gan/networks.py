@@ -137,7 +137,7 @@ def build_discriminator(
     for number in range(depth):
         x = layers.Conv2D(filters, 3, padding="same", name=f"convolution_{number}")(x)
         x = _activate_and_drop(x, dropout, f"convolution_{number}")
-    features = layers.Concatenate(name="features")(
+    features = layers.Concatenate(name="features", dtype="float32")(
         [layers.Flatten(name="flat", dtype="float32")(x), MinibatchDeviation(name="deviation")(x)]
     )
     logits = layers.Dense(1, dtype="float32", name="realness")(features)
@@ -159,8 +159,9 @@ class MinibatchDeviation(layers.Layer):
 
     The standard deviation, over the batch, of each channel's mean over height and width: (batch, height,
     width, channels) to float32 (batch, channels). So a discriminator's verdict depends on an image's
-    batch, and so a batch must be all real or all fake. Karras et al. 2018, https://arxiv.org/abs/1710.10196,
-    section 3, which averages the channels too.
+    batch, a batch must be all real or all fake, and the gradient of an image's logit, which penalties see,
+    has a small part of its neighbors'. Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3,
+    which averages the channels too, and has it beside the penalty of WGAN-GP.
 
     Example:
 

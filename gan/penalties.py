@@ -150,7 +150,10 @@ class PenaltySum:
 
 
 def squared_gradient_norms(critic: Callable, images):
-    """||grad_x D(x)||^2 of each image, summed over its pixels: (batch,)."""
+    """||grad_x D(x)||^2 of each image, summed over its pixels: (batch,).
+
+    Where a discriminator looks at its batch, D is the sum of the batch's logits.
+    """
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = critic(images)

@@ -114,3 +114,15 @@ def test_a_batch_that_does_not_vary_has_finite_gradients():
         tape.watch(features)
         deviations = MinibatchDeviation()(features)
     assert np.isfinite(tape.gradient(deviations, features)).all()
+
+
+def test_mixed_precision_leaves_float32_to_what_the_verdict_follows_from():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        discriminator = build_discriminator(num_classes=3, width=4)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    layers = {layer.name: layer.compute_dtype for layer in discriminator.layers}
+    late = ["flat", "deviation", "features", "realness", "label_embedding", "projection", "logits"]
+    assert {layers[name] for name in late} == {"float32"}
+    assert layers["convolution_1"] == "float16"

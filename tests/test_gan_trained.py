@@ -1,5 +1,9 @@
 """The generator that comes with the package: what it draws, and by what command."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -38,6 +42,15 @@ def test_without_a_run_the_grid_goes_here(somewhere, capsys):
     assert program.main(["generate"]) == 0
     assert (somewhere / "generated.png").is_file()
     assert capsys.readouterr().out.startswith("100 images: generated.png (--seed ")
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_draws_too(somewhere, request):
+    environment = os.environ | {"PYTHONPATH": str(request.config.rootpath)}
+    command = [sys.executable, "-m", "gan", "generate", "--digit", "4"]
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("100 images: generated.png (--seed ")
 
 
 def test_a_damaged_file_gets_one_line(somewhere, monkeypatch, capsys):

@@ -121,7 +121,7 @@ def test_executions_never_go_beyond_an_evaluation():
 
 @pytest.mark.slow
 def test_replicas_share_the_batch_as_one_device_has_it(request):
-    """Two logical CPUs need a process of their own; without batch norm and dropout, equal weights."""
+    """Two logical CPUs need a process of their own; without norms, dropout and deviation, equal weights."""
     script = request.config.rootpath / "tests" / "two_replicas.py"
     done = subprocess.run(
         [sys.executable, script],

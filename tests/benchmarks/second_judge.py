@@ -33,14 +33,15 @@ def main() -> None:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
     runs = parser.parse_args().runs
-
-    (source,) = {RunFolder(run).read_whole_config()["settings"]["dataset"] for run in runs}
-    data = load(source)
+    try:
+        data = _load_common_data(runs)
+    except ValueError as error:
+        parser.error(str(error))
     chosen = np.random.default_rng(SEED).permutation(len(data.train_images))[: len(data.test_images)]
     asked = {"real training images": data.train_labels[chosen]}
     drawn = {"real training images": data.train_images[chosen]}
     for run in runs:
-        gan = keras.saving.load_model(run / "gan.keras", compile=False)
+        gan = keras.saving.load_model(run / "gan.keras", compile=False, safe_mode=True)
         asked[str(run)] = None if gan.num_classes is None else data.train_labels[chosen]
         drawn[str(run)] = gan.generate(len(chosen), asked[str(run)], seed=SEED)
     first, second = classifier_for(data), _train_dense_classifier(data)
@@ -48,6 +49,16 @@ def main() -> None:
     tables = [_judge(judge, drawn, asked, data) for judge in judges]
     accuracies = [(judge(data.test_images)[1].argmax(1) == data.test_labels).mean() for judge in judges]
     _print(tables, accuracies)
+
+
+def _load_common_data(runs: list[Path]):
+    configs = [RunFolder(run).read_whole_config() for run in runs]
+    data = load(configs[0]["settings"]["dataset"])
+    if {config["data"]["checksum"] for config in configs} != {data.checksum}:
+        raise ValueError("the runs were not all trained on the same data, which are still where they were")
+    if data.test_labels is None:
+        raise ValueError(f"{data.source} has no labels to train a judge by")
+    return data
 
 
 def _judge(judge, drawn: dict, asked: dict, data) -> dict[str, tuple]:

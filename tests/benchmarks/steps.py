@@ -77,7 +77,8 @@ def bare_step(
     Args:
         update: as in `GAN.compile`.
         r1_weight: of the penalty R1, as `GAN.compile` has it by itself; None for no penalty.
-        join: whether the discriminator sees real and fake images as one batch, or two.
+        join: whether the discriminator sees real and fake images as one batch, or two; as one is for
+            the time alone, for a `MinibatchDeviation` of both teaches the wrong thing.
     """
     generator_adam = _FusedAdam(generator.trainable_variables)
     discriminator_adam = _FusedAdam(discriminator.trainable_variables)
