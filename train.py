@@ -29,6 +29,7 @@ from gan.run import RunFolder
 from gan.settings import (
     STEPS_PER_EXECUTION,
     Settings,
+    describe_recipe,
     list_changes,
     new_settings,
     parse,
@@ -181,7 +182,12 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
     epochs_done = _restore(checkpoint, gan)
     _prepare_folder(folder, epochs_done)
     tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
-    say(f"Run folder: {folder.path} (on {_device()})", f"Watch it:   {tensorboard}")
+    say(
+        f"Run folder: {folder.path} (on {_device()})",
+        f"Data:       {_describe_data(dataset, gan)}",
+        f"Recipe:     {describe_recipe(settings)}",
+        f"Watch it:   {tensorboard}",
+    )
     if is_resumed:
         say(_explain_resume(settings, epochs_done))
 
@@ -326,6 +332,11 @@ def _restore(checkpoint, gan) -> int:
     for warning in caught:
         _notice(warning.message)
     return epochs_done
+
+
+def _describe_data(dataset, gan) -> str:
+    labels = "without labels" if gan.num_classes is None else f"{gan.num_classes} classes"
+    return f"{dataset.name}, {len(dataset.train_images):,} images, {labels}"
 
 
 def _explain_resume(settings: Settings, epochs_done: int) -> str:

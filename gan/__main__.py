@@ -67,8 +67,9 @@ def _add_generate(commands) -> None:
         "--output",
         type=Path,
         metavar="PATH",
-        help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); any other "
-        "name for a folder of single PNG files (default: RUN/generated.png; without RUN generated.png)",
+        help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); a name "
+        "without a suffix for a folder of single PNG files (default: RUN/generated.png; without RUN "
+        "generated.png)",
     )
     parser.set_defaults(run=_generate)
 
@@ -164,9 +165,11 @@ def _generate(options: argparse.Namespace) -> None:
 
     gan = _load_gan(options.folder) if options.folder else _load_trained_gan()
     output = options.output or (options.folder or Path()) / "generated.png"
-    if output.suffix not in (".png", ".npy") and output.exists():
+    if output.suffix not in ("", ".png", ".npy"):
+        raise UsageError(f"--output must end in .png or .npy, or name a new folder. Received: {output}")
+    if not output.suffix and output.exists():
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
-    folder = output.parent if output.suffix in (".png", ".npy") else output
+    folder = output.parent if output.suffix else output
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     images = gan.generate(options.count, _labels(gan, options), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,15 @@ from gan.command_line import (
 )
 from gan.presets import PRESETS, Recipe
 
-__all__ = ["Settings", "given_settings", "list_changes", "new_settings", "parse", "resumed_settings"]
+__all__ = [
+    "Settings",
+    "describe_recipe",
+    "given_settings",
+    "list_changes",
+    "new_settings",
+    "parse",
+    "resumed_settings",
+]
 
 LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
 PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
@@ -108,8 +116,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     recipe.add_argument(
         "--preset",
         choices=PRESETS,
-        help=f"the recipe that the flags below change (default: fast, or few for less than {SMALL_DATASET:,} "
-        "images; best takes an hour where fast takes five minutes)",
+        help=f"the recipe, which the other flags change (default: fast, or few for less than "
+        f"{SMALL_DATASET:,} images; best takes an hour where fast takes five minutes)",
     )
     recipe.add_argument(
         "--batch-size", type=whole_number, metavar="N", help=f"images in a batch {_by_preset('batch_size')}"
@@ -124,7 +132,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--width",
         type=number_of_units,
         metavar="N",
-        help=f"channels of the networks' largest feature maps {_by_preset('width')}",
+        help="channels of the feature maps at half the image's size; each halving doubles them "
+        f"{_by_preset('width')}",
     )
     for player in ("generator", "discriminator"):
         recipe.add_argument(
@@ -260,6 +269,21 @@ def list_changes(stored: dict, settings: Settings) -> list[str]:
         for name, value in vars(settings).items()
         if value != stored[name]
     ]
+
+
+def describe_recipe(settings: Settings) -> str:
+    """The preset, the flags that differ from it, and how far it goes, in a line."""
+    preset = vars(PRESETS[settings.preset])
+    differing = {name: value for name, value in vars(settings.recipe).items() if value != preset[name]}
+    differing.pop("epochs", None)
+    changed = "".join(f" {_say(name, value)}" for name, value in differing.items())
+    length = (
+        f"for {settings.minutes:g} minutes"
+        if settings.minutes
+        else f"{settings.epochs} epoch{'s'[: settings.epochs > 1]} of {settings.steps_per_epoch} steps"
+    )
+    rates = "" if settings.decay_epochs else ", both rates staying as they are"
+    return f"{settings.preset}{changed}, {length}{rates}"
 
 
 def _read_settings(stored: dict, path: Path) -> Settings:

@@ -27,6 +27,9 @@ def load_trained_generator() -> keras.Model:
     Example:
 
     ```python
+    import keras
+    from gan.trained import load_trained_generator
+
     generator = load_trained_generator()
     latents = keras.random.normal((10, *generator.inputs[0].shape[1:]))
     digits = generator([latents, keras.ops.arange(10)])    # one of each, (10, 28, 28, 1)

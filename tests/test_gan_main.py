@@ -107,6 +107,7 @@ WRONG = {
     "no such digit of ours": (["generate", "--digit", "10"], "generator has the classes 0 to 9"),
     "no digits": (["generate", "{runs}/bare", "--digit", "1"], "trained without labels"),
     "existing folder": (["generate", "{runs}/one", "--output", "."], "exists: name a new folder"),
+    "no format": (["generate", "{runs}/one", "--output", "a.jpg"], "must end in .png or .npy"),
     "nowhere": (["generate", "{runs}/one", "--output", "{runs}/one/config.json/a.png"], "config.json: "),
     "a folder": (["generate", "{runs}/one", "--output", "{runs}/folder.png"], "/folder.png: "),
     "empty settings": (["compare", "{runs}/empty"], "settings or data are missing"),

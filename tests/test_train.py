@@ -15,7 +15,7 @@ import pytest
 import train
 from conftest import QUICK, assert_same_run, size_of, start
 from gan import command_line, losses, networks, penalties, settings
-from gan.data import Dataset
+from gan.data import Dataset, load
 from gan.model import UPDATES
 from gan.run import RunFolder
 
@@ -45,6 +45,7 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
     assert config["data"]["name"] == "digits"
     output = capsys.readouterr().out
     assert "tensorboard --logdir runs/first" in output
+    assert "Data:       digits, 1,438 images, 10 classes\nRecipe:     few" in output
     assert "runs/first/samples/epoch_0002.png" in output.replace(str(somewhere) + os.sep, "")
 
     generator = keras.models.load_model(folder.generator)
@@ -252,6 +253,15 @@ def test_resume_says_where_it_stands():
     assert train._explain_resume(timed, 3) == (
         "Resuming after epoch 3, for 2.5 minutes; how many epochs that makes depends on the machine."
     )
+
+
+def test_the_recipe_in_a_line():
+    options = settings.parse(["--preset", "best", "--loss", "hinge", "--dropout", "0.1"])
+    given = settings.new_settings(options, load("digits"))
+    assert settings.describe_recipe(given) == "best --dropout 0.1 --loss hinge, 56 epochs of 500 steps"
+    options = settings.parse(["--minutes", "5"])
+    timed = settings.new_settings(options, load("digits"))
+    assert settings.describe_recipe(timed) == "few, for 5 minutes, both rates staying as they are"
 
 
 @pytest.mark.slow
