@@ -119,7 +119,7 @@ class Recipe:
 
 FAST = Recipe(
     epochs=5,  # five minutes of MNIST on two CPU cores
-    batch_size=64,  # 128 takes nine tenths of the time per image, for half the updates
+    batch_size=64,  # 128 is hardly quicker per image, for half the updates
     latent_dim=100,  # the textbooks'; 50 do as well
     width=32,  # half a DCGAN's: what counts is the discriminator's depth, and seconds
     generator_depth=1,  # without labels, where ten digits must be told apart, the distance falls to half
