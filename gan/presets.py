@@ -1,8 +1,8 @@
 """Recipes: what the networks are made of and how they learn, with the reason for each value.
 
 docs/recipe.md tells how they were found, and what was tried and lost. What no recipe changes has its reason
-where it stands: R1's weight in gan/penalties.py, Adam's betas in gan/optimizer.py, the norms of each class and
-the deviation of the batch in gan/networks.py.
+where it stands: R1's weight in gan/penalties.py, Adam's betas in gan/optimizer.py, the norms of each class
+and the deviation of the batch in gan/networks.py.
 """
 
 import dataclasses
