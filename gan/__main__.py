@@ -163,13 +163,13 @@ def _generate(options: argparse.Namespace) -> None:
     from gan.files import whole_file, write_whole
     from gan.images import encode_png, make_grid
 
-    gan = _load_gan(options.folder) if options.folder else _load_trained_gan()
     output = options.output or (options.folder or Path()) / "generated.png"
     if output.suffix not in ("", ".png", ".npy"):
         raise UsageError(f"--output must end in .png or .npy, or name a new folder. Received: {output}")
     if not output.suffix and output.exists():
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
     folder = output.parent if output.suffix else output
+    gan = _load_gan(options.folder) if options.folder else _load_trained_gan()
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     images = gan.generate(options.count, _labels(gan, options), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
