@@ -64,8 +64,9 @@ def run_program(name: str, run: Callable[[], int]) -> int:
     midst of its work; 130 after Ctrl-C and 143 after SIGTERM, of which a second ends the process at once.
     """
     handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what is no character
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what is no character
     try:
         return run()
     except (UsageError, RunError) as error:
