@@ -17,7 +17,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 import train
@@ -355,6 +355,7 @@ def test_the_command_line_of_gan(somewhere, capsys, monkeypatch, command, argume
 
 
 @FEW_TRIALS
+@example(word="\udc80")  # a byte that is no character, as the shell hands it over
 @given(word=WORDS.filter(lambda word: word not in data.NAMES))
 def test_paths(somewhere, capsys, word):
     for arguments in (["--dataset", word], [f"--resume={word}"]):
