@@ -9,30 +9,33 @@ import argparse
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
+import math
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from gan.command_line import (
+from gan.commands.program import (
+    Parser,
     RunError,
     UsageError,
     command,
     import_tensorflow_quietly,
     run_program,
     shorten,
+    usage_errors,
 )
-from gan.run import RunFolder
-from gan.settings import (
+from gan.runs import RunFolder, Settings, keep_history
+from gan.runs.settings import (
     STEPS_PER_EXECUTION,
-    Settings,
+    add_flags,
     describe_recipe,
     list_changes,
     new_settings,
-    parse,
+    read_settings,
     resumed_settings,
 )
 
@@ -43,7 +46,7 @@ VALIDATION_BATCH_SIZE = 250
 EVENT_FILE = "events.out.tfevents"  # what TensorFlow's errors of writing to TensorBoard name
 BEST_BY = "val_frechet_distance"
 SHOWN_WHILE_TRAINING = ("d_loss", "g_loss")  # a line of less than 80 characters; history.csv has all
-SHOWN_AFTER_AN_EPOCH = (BEST_BY, "val_classifier_score", "val_least_share")
+SHOWN_AFTER_AN_EPOCH = (BEST_BY, "val_classifier_score", "val_smallest_class_share")
 EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
 
 
@@ -52,8 +55,44 @@ def main(arguments: list[str] | None = None) -> int:
     return run_program("train.py", lambda: run(parse(arguments)))
 
 
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Reads the flags. Those that were not given are left out, except the switches."""
+    parser = Parser(
+        prog="train.py",
+        description="Train a GAN and watch its images form. Each run has a folder of its own.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    groups = {
+        name: parser.add_argument_group(name) for name in ("data", "length", "recipe", "run folder", "output")
+    }
+    add_flags(groups)
+    where = groups["run folder"].add_mutually_exclusive_group()
+    where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
+    where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="continue the run in DIR with its settings; only --epochs, --minutes, --checkpoint-every-epochs "
+        "and the place of the same --dataset may change",
+    )
+    output = groups["output"]
+    output.add_argument("--quiet", action="store_true", default=False, help="print errors only")
+    output.add_argument(
+        "--dry-run", action="store_true", default=False, help="print the settings and train nothing"
+    )
+    return parser.parse_args(arguments)
+
+
+def _name(text: str) -> str:
+    if text in ("", "..") or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name; for a path use --run-dir")
+    return text
+
+
 def run(options: argparse.Namespace) -> int:
-    """Settles everything that can be refused before a file is touched, then trains."""
+    """Checks everything that can be wrong before a file is touched, then trains."""
     resumed = getattr(options, "resume", None)
     folder_path = resumed or _new_folder_path(options)
     if folder_path and not resumed:
@@ -61,16 +100,16 @@ def run(options: argparse.Namespace) -> int:
 
     import_tensorflow_quietly()
     gan, settings, dataset, report, changes = _prepare(options, resumed)
-    folder = RunFolder(folder_path or Path("runs") / _default_name(dataset.name))
+    now = datetime.datetime.now()
+    folder = RunFolder(folder_path or Path("runs") / f"{now:%Y-%m-%d-%H%M%S}-{dataset.name}")
     if options.dry_run:
         print(json.dumps({"run_folder": str(folder.path)} | report, indent=2))
         return 0
     if dataset.notice:
         _notice(dataset.notice)
-    say = (lambda *lines: None) if options.quiet else (lambda *lines: print(*lines, sep="\n", flush=True))
+    say = functools.partial(_say, options.quiet)
     with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
-        if changes:
-            say(*changes)
+        say(*changes)
         train(gan, settings, dataset, folder, say, is_resumed=bool(resumed), quiet=options.quiet)
     return 0
 
@@ -80,20 +119,19 @@ def _open_for_writing(folder, report: dict, is_new: bool) -> Iterator[None]:
     """Holds the folder, with its config.json written, for this process alone."""
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(folder.open_for_writing())
+            with usage_errors():
+                held.enter_context(folder.open_for_writing())
             if is_new:
                 _refuse_existing(folder.path)
             folder.write_config(report)
         except OSError as error:
             raise UsageError(f"{folder.path} cannot be written: {error.strerror}") from error
-        except ValueError as error:
-            raise UsageError(error) from error
         yield
 
 
 @contextlib.contextmanager
 def _explained(folder, say) -> Iterator[None]:
-    """Says in one line how to go on after what stops a training: Ctrl-C, or a disk that takes no more."""
+    """Says in one line how to continue a training that Ctrl-C or a full disk stopped."""
     import tensorflow as tf
 
     resume = command("python", shorten(__file__), "--resume", folder.path)
@@ -102,76 +140,61 @@ def _explained(folder, say) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nStopped. Continue it:  {resume}")
         raise
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        what = f"{error.filename or 'output'} cannot be written: {error.strerror or error}"
-        raise RunError(f"{what}. When that is mended, continue by  {resume}") from error
-    except tf.errors.OpError as error:
-        if EVENT_FILE not in error.message:
+    except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            where, why = error.filename or "output", error.strerror or error
+        elif EVENT_FILE in str(error):
+            where, why = folder.logs, error.message.splitlines()[0].rpartition("; ")[2]
+        else:
             raise
-        what = f"{folder.logs} cannot be written: {error.message.splitlines()[0].rpartition('; ')[2]}"
-        raise RunError(f"{what}. When that is mended, continue by  {resume}") from error
+        what = f"{where} cannot be written: {why}"
+        raise RunError(f"{what}. After you correct that, continue by  {resume}") from error
 
 
-class Prepared(NamedTuple):
-    """What is settled before a file is touched."""
-
-    gan: Any  # not compiled yet; its class is imported once the flags are known to be right
-    settings: Settings
-    dataset: Any
-    report: dict  # what config.json says
-    changes: list[str]  # what is told of a resumed run
-
-
-def _prepare(options: argparse.Namespace, resumed: Path | None) -> Prepared:
+def _prepare(options: argparse.Namespace, resumed: Path | None) -> tuple:
+    """Returns the GAN, its settings and data, config.json's content, and lines about changed settings."""
     from gan import data
 
-    try:
+    with usage_errors():
         stored = RunFolder(resumed).read_whole_config() if resumed else {}
-    except ValueError as error:
-        raise UsageError(error) from error
-    settings = resumed_settings(stored, options) if resumed else None
-    try:
+        settings = resumed_settings(stored, options) if resumed else None
+    advice = "; if the run's data are somewhere else now, name them by --dataset PATH" if resumed else ""
+    with usage_errors(advice):
         dataset = data.load(settings.dataset if resumed else getattr(options, "dataset", Settings.dataset))
-    except ValueError as error:
-        advice = "; where a run's data have moved, name them by --dataset PATH" if resumed else ""
-        raise UsageError(f"{error}{advice}") from error
     if not resumed:
         settings = new_settings(options, dataset)
     elif stored["data"]["checksum"] != dataset.checksum:
-        raise UsageError(f"{dataset.source}: not the data that {resumed} began with: their checksum differs")
+        raise UsageError(f"{dataset.source}: not the data of {resumed}: their checksum differs")
     else:
         _tell_of_other_versions(stored)
         settings = dataclasses.replace(settings, dataset=dataset.source)
     count = len(dataset.train_images)
     if settings.batch_size > count:
-        raise UsageError(f"--batch-size {settings.batch_size} is more than the {count} images that there are")
+        raise UsageError(f"--batch-size {settings.batch_size} is more than the {count} images of the data")
     try:
         num_classes = None if settings.unconditional else dataset.num_classes
-        gan = settings.recipe.make_gan(dataset.image_shape, num_classes, settings.seed)
+        gan = settings.make_recipe().make_gan(dataset.image_shape, num_classes, settings.seed)
     except ValueError as error:
         raise UsageError(f"{dataset.source}: {error}") from error
     report = describe(settings, dataset) | ({"data": stored["data"]} if resumed else {})
-    return Prepared(
-        gan, settings, dataset, report, list_changes(stored["settings"], settings) if resumed else []
-    )
+    before = read_settings(stored, RunFolder(resumed).config) if resumed else settings
+    return gan, settings, dataset, report, list_changes(before, settings)
 
 
 def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet: bool) -> None:
-    """Trains from the folder's newest checkpoint, where it has one.
+    """Trains, from the folder's newest checkpoint if it has one.
 
     Raises:
-        RunError: when a loss or gradient is not finite.
+        RunError: when a loss or weight is not finite.
     """
     import callbacks
 
     metrics = _quality_metrics(settings, dataset, say, quiet)
-    settings.recipe.compile(
+    settings.make_recipe().compile(
         gan,
         settings.decay_epochs * settings.steps_per_epoch,
         metrics=metrics,
-        steps_per_execution=STEPS_PER_EXECUTION,
+        steps_per_execution=math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch),
     )
     checkpoint = callbacks.Checkpoint(
         folder.checkpoints,
@@ -182,9 +205,10 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
     epochs_done = _restore(checkpoint, gan)
     _prepare_folder(folder, epochs_done)
     tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
+    labels = "without labels" if gan.num_classes is None else f"{gan.num_classes} classes"
     say(
         f"Run folder: {folder.path} (on {_device()})",
-        f"Data:       {_describe_data(dataset, gan)}",
+        f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
         f"Recipe:     {describe_recipe(settings)}",
         f"Watch it:   {tensorboard}",
     )
@@ -207,7 +231,7 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
 
 
 def describe(settings: Settings, dataset) -> dict:
-    """What config.json holds: the settings, the data and the versions behind them."""
+    """Returns the content of config.json: the settings, the data and the package versions."""
     return {
         "settings": dataclasses.asdict(settings),
         "data": {
@@ -227,31 +251,25 @@ def _versions() -> dict[str, str]:
     import numpy as np
     import tensorflow as tf
 
-    python = sys.version.split()[0]
-    return {
-        "python": python,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
+    packages = {module.__name__: module.__version__ for module in (tf, keras, np)}
+    return {"python": sys.version.split()[0]} | packages
 
 
 def _quality_metrics(settings: Settings, dataset, say, quiet: bool) -> list:
-    """What measures the samples after each epoch: nothing, where there is nothing to measure by."""
-    from gan.features import classifier_for
-    from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
+    """The metrics of the samples' quality after each epoch; none for data without labels."""
+    from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance, classifier_for
 
     if not settings.validation:
         return []
     classifier = classifier_for(dataset, verbose=_verbosity(quiet))
     if classifier is None:
-        say("The data have no labels to train a classifier by, so the samples' quality is not measured.")
+        say("The data have no labels to train a classifier with, so the samples' quality is not measured.")
         return []
     return [FrechetDistance(classifier), ClassifierScore(classifier), ClassBalance(classifier)]
 
 
 def _validation_data(gan, dataset):
-    """Images spread over the test set, or over the training set where there is none, with labels."""
+    """Images from all over the test set, or the training set if there is no test set, with labels."""
     import tensorflow as tf
 
     images, labels = dataset.test_images, dataset.test_labels
@@ -293,7 +311,7 @@ def _watchers(settings: Settings, dataset, folder, gan) -> list:
 
 
 def _real_images_by_class(dataset, num_classes: int | None):
-    """The first hundred training images, or the first ten of each class, a row each."""
+    """The first hundred training images, or the first ten of each class in one row each."""
     import numpy as np
 
     if num_classes is None:
@@ -306,10 +324,10 @@ def _real_images_by_class(dataset, num_classes: int | None):
 
 
 def _prepare_folder(folder, epochs_done: int) -> None:
-    """Trims what will be written again, and tells of what has been lost before."""
+    """Keeps the history of the epochs that are done, and reports lost rows and pictures."""
     for logs in ("train", "validation", "samples"):
         (folder.logs / logs).mkdir(parents=True, exist_ok=True)
-    if not folder.trim_history(epochs_done):
+    if not keep_history(folder.history, epochs_done):
         _notice(f"{folder.history} lacks rows of the {epochs_done} epochs done: they are lost")
     if epochs_done and not all(
         (folder.samples / f"epoch_{n:04d}.png").is_file() for n in range(epochs_done + 1)
@@ -317,39 +335,36 @@ def _prepare_folder(folder, epochs_done: int) -> None:
         _notice(f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost")
 
 
+def _say(quiet: bool, *lines: str) -> None:
+    for line in lines if not quiet else ():
+        print(line, flush=True)
+
+
 def _notice(message) -> None:
     print(f"train.py: NOTICE: {message}", file=sys.stderr)
 
 
 def _restore(checkpoint, gan) -> int:
-    """The epochs that the newest whole checkpoint has done, once the GAN stands where it was saved."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Restores the newest whole checkpoint. Returns the number of epochs that are done."""
+    with warnings.catch_warnings(record=True) as caught, usage_errors():
         warnings.simplefilter("always", UserWarning)
-        try:
-            epochs_done = checkpoint.restore(gan)
-        except ValueError as error:
-            raise UsageError(error) from error
+        epochs_done = checkpoint.restore(gan)
     for warning in caught:
         _notice(warning.message)
     return epochs_done
-
-
-def _describe_data(dataset, gan) -> str:
-    labels = "without labels" if gan.num_classes is None else f"{gan.num_classes} classes"
-    return f"{dataset.name}, {len(dataset.train_images):,} images, {labels}"
 
 
 def _explain_resume(settings: Settings, epochs_done: int) -> str:
     if not epochs_done:
         return "There is no whole checkpoint: starting over."
     if settings.minutes:
-        how_far = "; how many epochs that makes depends on the machine"
+        how_far = "; the number of epochs depends on the machine"
         return f"Resuming after epoch {epochs_done}, for {settings.minutes:g} minutes{how_far}."
     if epochs_done >= settings.epochs:
         return f"All {epochs_done} epochs are done; --epochs N trains up to N."
     is_beyond = 0 < settings.decay_epochs < settings.epochs
     rest = (
-        f" Those after the {settings.decay_epochs}th learn at a hundredth of the rates." if is_beyond else ""
+        f" After epoch {settings.decay_epochs} both learning rates stay at a hundredth." if is_beyond else ""
     )
     return f"Resuming after epoch {epochs_done} of {settings.epochs}.{rest}"
 
@@ -367,22 +382,17 @@ def _verbosity(quiet: bool) -> int:
 
 
 def _refuse_if_not_finite(gan, folder) -> None:
-    if _is_finite(gan):
-        return
-    epoch = gan.history.epoch[-1] + 1
-    is_any_saved = any(folder.checkpoints.glob("*.json"))
-    raise RunError(
-        f"a loss, gradient or weight was not finite in epoch {epoch}"
-        f"{f'; the last good state is in {folder.checkpoints}' if is_any_saved else ''}. "
-        "Start a new run with lower rates"
-    )
-
-
-def _is_finite(gan) -> bool:
     import numpy as np
 
     losses = gan.history.history.get("loss", [])
-    return all(np.isfinite(values).all() for values in [losses, *gan.get_weights()])
+    if all(np.isfinite(values).all() for values in [losses, *gan.get_weights()]):
+        return
+    is_any_saved = any(folder.checkpoints.glob("*.json"))
+    raise RunError(
+        f"a loss or weight was not finite in epoch {gan.history.epoch[-1] + 1}"
+        f"{f'; the last good checkpoint is in {folder.checkpoints}' if is_any_saved else ''}. "
+        "Start a new run with lower rates"
+    )
 
 
 def _summarize(folder, gan, seconds: float) -> list[str]:
@@ -401,13 +411,15 @@ def _summarize(folder, gan, seconds: float) -> list[str]:
 
 
 def _summarize_quality(gan) -> list[str]:
-    """The last epoch's figures, where quality was measured and an epoch was run."""
-    history = gan.history.history
-    if not history.get(BEST_BY):
+    """The last epoch's figures, if there are any."""
+    last = {name: values[-1] for name, values in gan.history.history.items() if values}
+    if BEST_BY not in last:
         return []
-    names = {BEST_BY: "Fréchet distance", "val_classifier_score": "classifier score"}
-    figures = [f"{name} {history[key][-1]:.3g}" for key, name in names.items()]
-    return [f"Quality:    {', '.join(figures)}, least digit's share {history['val_least_share'][-1]:.1%}"]
+    return [
+        f"Quality:    Fréchet distance {last[BEST_BY]:.3g}, "
+        f"classifier score {last['val_classifier_score']:.3g}, "
+        f"smallest class {last['val_smallest_class_share']:.1%} of the samples"
+    ]
 
 
 def _device() -> str:
@@ -418,19 +430,19 @@ def _device() -> str:
 
 
 def _tell_of_other_versions(stored: dict) -> None:
-    """Other versions may compute other bits, so whoever goes on with them should know."""
+    """Reports that other versions may compute other bits."""
     then, now = stored.get("versions"), _versions()
     if isinstance(then, dict) and then != now:
         changes = [
-            f"{name} {version} (it began with {then.get(name)})"
+            f"{name} {version} (it started with {then.get(name)})"
             for name, version in now.items()
             if then.get(name) != version
         ]
-        _notice(f"the run goes on, to other bits perhaps, with {', '.join(changes)}")
+        _notice(f"the run continues, perhaps with other bits, with {', '.join(changes)}")
 
 
 def _new_folder_path(options: argparse.Namespace) -> Path | None:
-    """Where the run goes, or None for a name that the dataset takes part in."""
+    """The run's folder, or None for a name that is made from the dataset's."""
     if hasattr(options, "name"):
         return Path("runs") / options.name
     return getattr(options, "run_dir", None)
@@ -445,10 +457,6 @@ def _refuse_existing(folder_path: Path) -> None:
         is_run = (folder_path / "config.json").is_file()
         advice = ", or continue it by --resume" if is_run else ""
         raise UsageError(f"{folder_path} exists; choose another name{advice}")
-
-
-def _default_name(dataset_name: str) -> str:
-    return f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset_name}"
 
 
 if __name__ == "__main__":

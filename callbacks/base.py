@@ -1,11 +1,10 @@
-"""What the callbacks that look at samples share: fixed latents, and when it is time to look."""
+"""The base of the callbacks that draw samples: fixed latents, every n-th epoch."""
 
 import keras
 import numpy as np
 
 from gan import images
-
-__all__ = ["SampleCallback"]
+from gan.checks import check_counts
 
 
 class SampleCallback(keras.callbacks.Callback):
@@ -85,14 +84,3 @@ class SampleCallback(keras.callbacks.Callback):
         if some_images.dtype != np.uint8:
             some_images = images.to_uint8(some_images)
         return images.make_grid(some_images, self.columns)
-
-
-def check_counts(**counts: int) -> None:
-    """Refuses what is not a whole number from 1, by its name.
-
-    Raises:
-        ValueError: for the first that is not.
-    """
-    for name, count in counts.items():
-        if count < 1 or count != int(count):
-            raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={count!r}")

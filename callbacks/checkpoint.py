@@ -1,7 +1,8 @@
-"""States that training resumes from: whole or absent, the newest few and the best."""
+"""Checkpoints to resume training from: whole or absent, the newest few and the best."""
 
 import contextlib
 import hashlib
+import io
 import math
 import re
 import warnings
@@ -10,36 +11,34 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from callbacks.base import check_counts
+from gan.checks import check_counts
 from gan.files import digest, read_json, write_json, write_whole
-from gan.weights import encode_weights
 
 __all__ = ["Checkpoint"]
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves all that training needs to go on: weights, optimizers, step and random states.
+    """Saves everything that training needs to continue: weights, optimizers, step and random states.
 
-    A checkpoint is `epoch_0007.weights.h5`, as `save_weights` writes it, and `epoch_0007.json`, its
-    manifest (epoch, size, SHA-256, logs; a checksum of its own), written after it: without its manifest
-    it does not count. Both are written whole or not at all, and one is verified before it is read. The
-    state after the last epoch is always saved; one whose loss or weights are not finite
-    never is. A state takes the
-    place of those of later epochs: they are damaged, or of a training that was taken up again from
-    before them.
+    A checkpoint has two files: `epoch_0007.weights.h5`, as `save_weights` writes it, and its manifest
+    `epoch_0007.json` (epoch, size, SHA-256, logs, and a checksum of the manifest). The manifest is written
+    last; without it the checkpoint does not count. Both files are written whole or not at all, and a
+    checkpoint is verified before it is read. The last epoch is always saved. Weights that are not finite
+    (NaN), or that gave such a loss, are never saved: the last good checkpoint remains. Saving epoch 7
+    deletes checkpoints of later epochs: they are damaged, or from a training that was restarted before them.
 
     Args:
-        directory: where the checkpoints go; made where it is missing.
+        directory: where the checkpoints go; created if it is missing.
         every_n_epochs: how often to save, from 1.
-        keep: how many of the newest to keep, from 1.
-        monitor: a key of the logs; the state that was best by it is saved at once and kept too.
+        keep: how many of the newest checkpoints to keep, from 1.
+        monitor: a key of the logs. The epoch with the best value is saved at once and kept too.
         mode: "min" or "max": which values of `monitor` are better.
 
     Raises:
-        ValueError: when an argument is none of these; and, before the first epoch, when the directory
-            holds another training's checkpoints, which this one would push out.
+        ValueError: for other arguments; and, before the first epoch, when the directory holds checkpoints
+            of another training, which this one would delete.
 
-    Example, which goes on where it was stopped each time it is run:
+    Example, which continues where it stopped each time you run it:
 
     ```python
     checkpoint = Checkpoint("checkpoints", keep=3)
@@ -75,14 +74,14 @@ class Checkpoint(keras.callbacks.Callback):
     def restore(self, model: keras.Model) -> int:
         """Loads the newest whole checkpoint into a compiled model.
 
-        All are verified. A damaged one is passed over, with a warning that names it, and will not be
-        the best one any more either.
+        It verifies all checkpoints. A damaged one is skipped, with a warning that names it, and no longer
+        counts as the best one either.
 
         Returns:
             The number of epochs done: `fit`'s `initial_epoch`. 0 when there is no checkpoint.
 
         Raises:
-            ValueError: when the newest whole one is of a model with other layers.
+            ValueError: when the newest whole checkpoint belongs to a model with other layers.
         """
         self._is_continued = True
         for epochs_done in sorted(self._epochs_of("json")):
@@ -123,14 +122,14 @@ class Checkpoint(keras.callbacks.Callback):
         if self._unsaved is not None:
             self._save()
         for epoch in self._epochs_of("weights.h5") - self._epochs_of("json"):
-            self._weights_path(epoch).unlink()  # a kill between the two removals left it
+            self._weights_path(epoch).unlink()  # a kill between two removals left it
 
     def _save(self) -> None:
         epochs_done, logs = self._unsaved
         weights = self.model.get_weights()
         if not all(np.isfinite(each).all() for each in [logs.get("loss", 0.0), *weights]):
             return
-        weights = encode_weights(self.model)
+        weights = _encode_weights(self.model)
         write_whole(self._weights_path(epochs_done), weights)
         manifest = {
             "epoch": epochs_done,
@@ -147,11 +146,8 @@ class Checkpoint(keras.callbacks.Callback):
         if self.monitor is None:
             return False
         if self.monitor not in logs:
-            warnings.warn(
-                f"`monitor` {self.monitor!r} is not among the logs, so none is best: "
-                f"{', '.join(sorted(logs))}.",
-                stacklevel=2,
-            )
+            names = ", ".join(sorted(logs))
+            warnings.warn(f"`monitor` {self.monitor!r} is not in the logs: {names}.", stacklevel=2)
             return False
         best = self._best([manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_before])
         return best is None or self._rank({"logs": logs}) < self._rank(best)
@@ -161,7 +157,7 @@ class Checkpoint(keras.callbacks.Callback):
         return min(rated, key=self._rank, default=None)
 
     def _rank(self, manifest: dict) -> float:
-        """The monitored value, such that less is better; a NaN ranks last."""
+        """The monitored value, negated if more is better. A NaN ranks last."""
         value = manifest["logs"][self.monitor]
         if math.isnan(value):
             return math.inf
@@ -170,16 +166,16 @@ class Checkpoint(keras.callbacks.Callback):
     def _remove_old(self, epochs_done: int) -> None:
         past = [manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_done]
         kept = {manifest["epoch"] for manifest in [*past[-self.keep :], self._best(past)] if manifest}
-        for epoch in self._epochs_of("json") - kept:  # first, for without it the weights do not count
+        for epoch in self._epochs_of("json") - kept:  # first: without it the weights do not count
             self._manifest_path(epoch).unlink()
         for epoch in self._epochs_of("weights.h5") - kept:
             self._weights_path(epoch).unlink()
 
     def _manifests(self) -> list[dict]:
-        """All manifests that are whole, oldest epoch first."""
+        """All whole manifests, the oldest epoch first."""
         manifests = []
         for epochs_done in sorted(self._epochs_of("json") - self._damaged):
-            with contextlib.suppress(ValueError):  # `restore` tells of it, and the next save removes it
+            with contextlib.suppress(ValueError):  # `restore` reports it, and the next save removes it
                 manifests.append(self._read_manifest(epochs_done))
         return manifests
 
@@ -202,11 +198,10 @@ class Checkpoint(keras.callbacks.Callback):
         return manifest
 
     def _epochs_of(self, suffix: str) -> set[int]:
-        """The epochs of which there is a file with this suffix."""
-        pattern = re.compile(rf"epoch_(\d{{4,9}})\.{re.escape(suffix)}", re.ASCII)
-        matches = [pattern.fullmatch(path.name) for path in self.directory.glob("epoch_*")]
-        epochs = {int(match[1]) for match in matches if match}
-        return {epoch for epoch in epochs if (self.directory / f"epoch_{epoch:04d}.{suffix}").is_file()}
+        """The epochs that have a file with this suffix."""
+        pattern = re.compile(rf"epoch_(\d{{4}}|[1-9]\d{{4,8}})\.{re.escape(suffix)}", re.ASCII)
+        names = [path.name for path in self.directory.glob("epoch_*") if path.is_file()]
+        return {int(match[1]) for name in names if (match := pattern.fullmatch(name))}
 
     def _weights_path(self, epochs_done: int) -> Path:
         return self.directory / f"epoch_{epochs_done:04d}.weights.h5"
@@ -215,8 +210,22 @@ class Checkpoint(keras.callbacks.Callback):
         return self.directory / f"epoch_{epochs_done:04d}.json"
 
 
+class _WeightsInMemory(io.BytesIO):
+    """A file in memory that `save_weights` accepts: Keras looks at the end of its name."""
+
+    def __str__(self):
+        return "memory.weights.h5"
+
+
+def _encode_weights(model: keras.Model) -> bytes:
+    """The bytes that `save_weights` writes. HDF5 cannot handle a full disk, so it writes to memory."""
+    file = _WeightsInMemory()
+    model.save_weights(file)
+    return file.getvalue()
+
+
 def _verify(weights: Path, manifest: dict) -> None:
-    """Refuses weights that are not those of the manifest; their size tells most without reading them."""
+    """Refuses weights that are not those of the manifest. The size is compared first, which costs least."""
     if not weights.is_file():
         raise ValueError(f"{weights} is missing")
     if weights.stat().st_size != manifest["bytes"] or digest(weights) != manifest["sha256"]:
@@ -230,6 +239,6 @@ def _load(model: keras.Model, weights: Path) -> None:
             model.load_weights(weights)
     except Exception as error:
         raise ValueError(
-            f"{weights} is whole, but of a model with other layers than this one: it was made by other "
-            f"networks, or by another version of them. Received: {model.name}"
+            f"{weights} is whole, but of a model with other layers than this one: other networks saved it, "
+            f"or another version of them. Received: {model.name}"
         ) from error

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from callbacks.base import SampleCallback
 from gan.files import whole_file, write_whole
 from gan.images import encode_png
+
+from .base import SampleCallback
 
 __all__ = ["SampleGrid"]
 

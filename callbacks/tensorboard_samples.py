@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from callbacks.base import SampleCallback
+from .base import SampleCallback
 
 __all__ = ["TensorBoardSamples"]
 

@@ -10,8 +10,8 @@ _program = Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resol
 _is_train = _program == Path(__file__).resolve().parents[1] / "train.py"
 _is_command = sys.argv[0] == "-m" and " -m gan " in f"{' '.join(sys.orig_argv[:4])} "
 if not (_is_train or _is_command):
-    from gan import metrics
-    from gan.model import GAN
-    from gan.networks import build_discriminator, build_generator
+    from . import metrics
+    from .model import GAN
+    from .networks import build_discriminator, build_generator
 
     __all__ = ["GAN", "build_discriminator", "build_generator", "metrics"]

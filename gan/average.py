@@ -6,18 +6,16 @@ Reference: Yazici et al. 2018, https://arxiv.org/abs/1806.04498.
 import keras
 import tensorflow as tf
 
-__all__ = ["copy_network", "update_average"]
-
-# The half-life is at most this share of the images seen (Karras et al. 2020, StyleGAN2-ADA's
-# `ema_rampup`), so that the average does not drag the first minutes' noise along.
+# The half-life is at most this fraction of the images seen (Karras et al. 2020, StyleGAN2-ADA's
+# `ema_rampup`), so that the average forgets the noise of the first minutes.
 RAMP_UP = 0.05
 
 
 def copy_network(network: keras.Model) -> keras.Model:
-    """A network of the same kind with equal weights.
+    """Returns a network of the same kind with equal weights.
 
     Raises:
-        ValueError: when the network cannot be made again from its config.
+        ValueError: when the network cannot be rebuilt from its config.
     """
     try:
         copy = keras.models.clone_model(network)
@@ -26,7 +24,7 @@ def copy_network(network: keras.Model) -> keras.Model:
         copy.set_weights(network.get_weights())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
-            "The generator's average needs a copy of it, and this one cannot be made again from its "
+            "The generator's average needs a copy of the generator, and this one cannot be rebuilt from its "
             "config: give its class `get_config` and `build`, or pass ema_half_life_images=None. "
             f"Received: {network.name}, {' '.join(str(error).split())}"
         ) from error
@@ -37,23 +35,23 @@ def update_average(average: keras.Model, network: keras.Model, half_life_images:
     """average += (1 - decay) * (weight - average), with decay = 0.5 ** (batch / half-life).
 
     Args:
-        average: the copy to be moved.
+        average: the copy that is updated.
         network: the network that it follows.
-        half_life_images: the half-life, in images seen, once it is ramped up.
-        step: int64 scalar, the steps done before this one.
-        count: int32 scalar, images in this replica's share of the batch.
+        half_life_images: the half-life, in images seen, after its ramp-up.
+        step: int64 scalar, the number of steps before this one.
+        count: int32 scalar, images in this replica's part of the batch.
     """
     replica = tf.distribute.get_replica_context()
     batch_size = tf.cast(count * replica.num_replicas_in_sync, tf.float32)
     images_seen = tf.cast(step + 1, tf.float32) * batch_size
     half_life = tf.minimum(float(half_life_images), RAMP_UP * images_seen)
-    share = 1.0 - 0.5 ** (batch_size / half_life)
+    new_weight = 1.0 - 0.5 ** (batch_size / half_life)
     pairs = [(a.value, w.value) for a, w in zip(average.weights, network.weights, strict=True)]
 
-    def blend(strategy, share):
-        for moved, weight in pairs:
+    def blend(strategy, new_weight):
+        for mean, weight in pairs:
             strategy.extended.update(
-                moved, lambda a, w, s: a.assign_add(tf.cast(s, a.dtype) * (w - a)), args=(weight, share)
+                mean, lambda a, w, n: a.assign_add(tf.cast(n, a.dtype) * (w - a)), args=(weight, new_weight)
             )
 
-    replica.merge_call(blend, args=(share,))
+    replica.merge_call(blend, args=(new_weight,))

@@ -1,34 +1,27 @@
-"""What a GAN refuses: networks that do not fit each other, batches and labels that do not fit them."""
+"""The checks of a GAN's arguments and batches."""
 
+import numbers
 import warnings
 
 import keras
-import numpy as np
 
-__all__ = [
-    "check_batch",
-    "check_labels",
-    "check_networks",
-    "check_share",
-    "check_trainable",
-    "warn_of_sigmoid",
-]
+from .sampling import input_shapes, output_shape
 
 
 def check_networks(
     generator: keras.Model, discriminator: keras.Model, num_classes: int | None
 ) -> tuple[int, tuple[int, int, int]]:
-    """The latents' length and the images' shape, once it is sure that the two fit each other.
+    """Checks that two networks fit each other. Returns the length of the latents and the images' shape.
 
     Raises:
-        ValueError: saying both shapes, or what is missing.
+        ValueError: naming both shapes, or the missing part.
     """
     for role, network in (("generator", generator), ("discriminator", discriminator)):
         if not network.built:
             raise ValueError(
                 f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
             )
-    latent_shapes, image_shapes = _input_shapes(generator), _input_shapes(discriminator)
+    latent_shapes, image_shapes = input_shapes(generator), input_shapes(discriminator)
     expected = 1 if num_classes is None else 2
     for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
         if len(shapes) != expected:
@@ -37,23 +30,83 @@ def check_networks(
                 f"where there are classes. Received: {len(shapes)} input(s), of shapes {shapes}"
             )
     latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
-    made = _output_shape(generator, latent_shapes)
-    if made != image_shape:
+    generated_shape = output_shape(generator)
+    if generated_shape != image_shape:
         raise ValueError(
             "The generator's images must have the shape that the discriminator takes. Received: "
-            f"generator {made}, discriminator {image_shape}"
+            f"generator {generated_shape}, discriminator {image_shape}"
         )
-    verdict = _output_shape(discriminator, image_shapes)
-    if verdict != (1,):
+    logit_shape = output_shape(discriminator)
+    if logit_shape != (1,):
         raise ValueError(
             "The discriminator must give one logit for each image, of shape (batch, 1). Received: shape="
-            f"(batch, {', '.join(map(str, verdict))})"
+            f"(batch, {', '.join(map(str, logit_shape))})"
         )
     return latent_dim, image_shape
 
 
+def check_seed(seed: int) -> None:
+    """Refuses a seed that is not an integer from 0 to 2**63 - 1.
+
+    Raises:
+        ValueError: with the seed that came.
+    """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
+
+
+def check_half_life(ema_half_life_images: float | None) -> None:
+    """Refuses a half-life that is not positive.
+
+    Raises:
+        ValueError: with the value that came.
+    """
+    if ema_half_life_images is not None and not ema_half_life_images > 0:
+        raise ValueError(
+            "`ema_half_life_images` must be positive, or None for no average. "
+            f"Received: ema_half_life_images={ema_half_life_images}"
+        )
+
+
+def check_counts(**counts: int) -> None:
+    """Refuses counts that are not whole numbers from 1.
+
+    Raises:
+        ValueError: with the name and value of the first such count.
+    """
+    for name, count in counts.items():
+        if not isinstance(count, numbers.Integral) or count < 1:
+            raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={count!r}")
+
+
+def check_steps_per_execution(steps_per_execution: int, name: str, steps: int | None) -> None:
+    """Refuses a number of steps that `steps_per_execution` does not divide.
+
+    On endless data Keras would run further than the last step.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    if steps and steps % steps_per_execution:
+        raise ValueError(
+            f"`steps_per_execution` must divide `{name}`: compile with another one, or change `{name}`. "
+            f"Received: steps_per_execution={steps_per_execution}, {name}={steps}"
+        )
+
+
+def get_metrics(metrics) -> list[keras.metrics.Metric]:
+    """Returns the metrics that `compile(metrics=...)` stands for.
+
+    Raises:
+        ValueError: when it is not a list.
+    """
+    if not isinstance(metrics or [], (list, tuple)):
+        raise ValueError(f"`metrics` must be a list of `keras.metrics.Metric`. Received: metrics={metrics!r}")
+    return [keras.metrics.get(metric) for metric in metrics or []]
+
+
 def check_trainable(*networks: keras.Model) -> None:
-    """Refuses players that cannot learn.
+    """Refuses networks that cannot learn.
 
     Raises:
         ValueError: naming the first without trainable weights.
@@ -69,15 +122,15 @@ def check_trainable(*networks: keras.Model) -> None:
 def check_batch(
     images, labels, sample_weight, image_shape: tuple[int, int, int], num_classes: int | None
 ) -> None:
-    """Refuses a batch of the wrong shape or type, when a step is traced.
+    """Refuses a batch of the wrong shape or type. It runs when Keras traces the step.
 
     Raises:
-        ValueError: saying what was expected and what came.
+        ValueError: with the expected and the received shape or type.
     """
     if sample_weight is not None:
         raise ValueError(
-            "A GAN has no use for sample or class weights: leave out `sample_weight` and `class_weight`, or "
-            "draw the images that should count more the more often."
+            "A GAN cannot use sample or class weights: leave out `sample_weight` and `class_weight`, or "
+            "repeat the images that should count more."
         )
     if tuple(images.shape[1:]) != image_shape:
         raise ValueError(
@@ -98,53 +151,26 @@ def check_batch(
         )
 
 
-def check_share(images, replicas: int) -> None:
-    """Refuses a batch that several replicas may not share evenly, when a step is traced.
+def check_even_split(images, replicas: int) -> None:
+    """Refuses a batch that several replicas cannot split evenly. It runs when Keras traces the step.
 
     Raises:
-        ValueError: when there are several and the size of their shares is not fixed.
+        ValueError: when there are several replicas and the batch has no fixed size.
     """
     if replicas > 1 and images.shape[0] is None:
         raise ValueError(
-            "Several replicas need batches of one size that they can share evenly: "
+            "Several replicas need batches of one size that they can split evenly: "
             f"`.batch(n, drop_remainder=True)`, n a multiple of {replicas}. "
-            f"Received: shares of shape={tuple(images.shape)}"
-        )
-
-
-def check_labels(labels: np.ndarray, num_classes: int) -> None:
-    """Refuses labels outside 0..num_classes - 1.
-
-    Raises:
-        ValueError: saying the range that was seen.
-    """
-    if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
-        raise ValueError(
-            f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
+            f"Received: parts of shape={tuple(images.shape)}"
         )
 
 
 def warn_of_sigmoid(discriminator: keras.Model) -> None:
-    """Warns where a discriminator's last layer squashes its logit."""
+    """Warns when a discriminator ends in a sigmoid."""
     last = discriminator.layers[-1] if discriminator.layers else None
     if getattr(last, "activation", None) is keras.activations.sigmoid:
         warnings.warn(
-            "The discriminator ends in a sigmoid, but the losses take logits and would squash them again: "
+            "The discriminator ends in a sigmoid, but the losses take logits and apply a sigmoid themselves: "
             "end it in a linear layer.",
             stacklevel=3,
         )
-
-
-def _output_shape(network: keras.Model, input_shapes: list[tuple]) -> tuple:
-    """The shape of what a network makes, batch dimension left out."""
-    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in input_shapes]
-    return tuple(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs).shape[1:])
-
-
-def _input_shapes(network: keras.Model) -> list[tuple]:
-    """The shapes of a built network's inputs, functional or not, batch dimension first."""
-    if getattr(network, "inputs", None):
-        return [tuple(tensor.shape) for tensor in network.inputs]
-    config = network.get_build_config() or {}
-    shape = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()))
-    return [tuple(shape)] if not isinstance(shape[-1], (list, tuple)) else [tuple(one) for one in shape]

@@ -1,8 +1,8 @@
-"""Adversarial losses: what each player wants of the discriminator's logits.
+"""Adversarial losses: one formula for each player.
 
-A loss sees logits, never models, so that it can be read beside its paper and tested without a
-network. In the formulas D(x) is the logit of a real image, D(G(z)) that of a fake one, and E the
-mean over the batch.
+A loss sees logits, never models, so you can read it beside its paper and test it without a network. In
+the formulas D(x) is the logit of a real image, D(G(z)) the logit of a fake image, and E the mean over the
+batch.
 """
 
 import keras
@@ -24,8 +24,8 @@ class AdversarialLoss:
     """Base of the losses: one method for each player.
 
     Both methods take `real_logits` and `fake_logits`, float32 tensors of shape (batch, 1), and
-    return a float32 scalar to be minimized. A loss of one's own needs the two methods and, to be
-    saved with a model, registration with Keras:
+    return a float32 scalar to be minimized. Your own loss needs the two methods. To be saved
+    with a model, it also needs registration with Keras:
 
     ```python
     @keras.saving.register_keras_serializable(package="mine")
@@ -38,35 +38,35 @@ class AdversarialLoss:
     ```
 
     Attributes:
-        compares_with_real: whether the generator's loss looks at `real_logits`; a step that lets it
-            learn from the discriminator as just updated then has the real images judged anew too.
+        compares_with_real: whether the generator's loss uses `real_logits`. If so, the train step computes
+            them again with the updated discriminator.
     """
 
     compares_with_real = False
 
     def discriminator_loss(self, real_logits, fake_logits):
-        """What the discriminator minimizes: a scalar."""
+        """Returns the scalar that the discriminator minimizes."""
         raise NotImplementedError
 
     def generator_loss(self, real_logits, fake_logits):
-        """What the generator minimizes: a scalar. The real logits are constants to it."""
+        """Returns the scalar that the generator minimizes. No gradient flows through the real logits."""
         raise NotImplementedError
 
     def get_config(self) -> dict:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {}
 
     @classmethod
     def from_config(cls, config: dict) -> "AdversarialLoss":
-        """The loss that `get_config` described."""
+        """Returns the loss that `get_config` described."""
         return cls(**config)
 
 
 class SmoothableLoss(AdversarialLoss):
     """Base of the losses that have one-sided label smoothing (Salimans et al. 2016).
 
-    The discriminator's target for real images is 1 - `label_smoothing` in place of 1; that for fake
-    ones stays 0.
+    The discriminator's target for real images is 1 - `label_smoothing` instead of 1. The target for fake
+    images stays 0.
 
     Reference: https://arxiv.org/abs/1606.03498, section 3.4.
 
@@ -86,9 +86,9 @@ class SmoothableLoss(AdversarialLoss):
 
 
 class CrossEntropyLoss(SmoothableLoss):
-    """Base of the original GAN's two losses, whose discriminators are the same.
+    """Base of the original GAN's two losses, which have the same discriminator loss.
 
-    Discriminator, with s = `label_smoothing`: the cross-entropy of its verdicts,
+    Discriminator, with s = `label_smoothing`: the cross-entropy
     E[(1 - s) softplus(-D(x)) + s softplus(D(x))] + E[softplus(D(G(z)))].
     """
 
@@ -100,9 +100,9 @@ class CrossEntropyLoss(SmoothableLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class NonSaturating(CrossEntropyLoss):
-    """The original GAN's loss in the form that does not saturate (Goodfellow et al. 2014).
+    """The original GAN's non-saturating loss (Goodfellow et al. 2014).
 
-    - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy of its verdicts
+    - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy
     - generator: E[softplus(-D(G(z)))], that is -E[log sigmoid(D(G(z)))]
 
     Reference: https://arxiv.org/abs/1406.2661, section 3.
@@ -117,11 +117,11 @@ class NonSaturating(CrossEntropyLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class Minimax(CrossEntropyLoss):
-    """The original GAN's game as it stands in its equation 1 (Goodfellow et al. 2014).
+    """The original GAN's minimax loss (Goodfellow et al. 2014).
 
-    - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy of its verdicts
-    - generator: -E[softplus(D(G(z)))], that is E[log(1 - sigmoid(D(G(z))))], whose gradient vanishes
-      where the discriminator is sure of itself; it is here to show just that
+    - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy
+    - generator: -E[softplus(D(G(z)))], that is E[log(1 - sigmoid(D(G(z))))]. Its gradient
+      vanishes where the discriminator is sure; this loss is here to show that
 
     Reference: https://arxiv.org/abs/1406.2661, equation 1.
 
@@ -152,7 +152,7 @@ class Hinge(AdversarialLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class LeastSquares(SmoothableLoss):
-    """Least squares in place of cross-entropy (Mao et al. 2017), targets 1 for real and 0 for fake.
+    """Least squares instead of cross-entropy (Mao et al. 2017), targets 1 for real and 0 for fake.
 
     - discriminator: 1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2]
     - generator: 1/2 E[(D(G(z)) - 1)^2]
@@ -173,12 +173,12 @@ class LeastSquares(SmoothableLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class Wasserstein(AdversarialLoss):
-    """The difference of the critic's means (Arjovsky et al. 2017).
+    """The difference of the discriminator's means (Arjovsky et al. 2017).
 
     - discriminator: E[D(G(z))] - E[D(x)]
     - generator: -E[D(G(z))]
 
-    It bounds nothing by itself: use it with a penalty, `wgan_gp` above all.
+    The loss alone does not limit the discriminator: use it with a penalty, best `wgan_gp`.
 
     Reference: https://arxiv.org/abs/1701.07875, equations 2 and 3.
     """
@@ -197,7 +197,7 @@ class Relativistic(AdversarialLoss):
     - discriminator: E[softplus(-(D(x) - D(G(z))))]
     - generator: E[softplus(-(D(G(z)) - D(x)))]
 
-    In R3GAN it goes with the penalty `r1+r2`, without batch norm, and with little momentum.
+    R3GAN uses it with the penalty `r1+r2`, without batch norm, and with little momentum.
 
     References: https://arxiv.org/abs/1807.00734, section 4.1; https://arxiv.org/abs/2501.05441,
     equation 2.
@@ -222,21 +222,27 @@ BY_NAME = {
 }
 
 
+def resolve(identifier, by_name: dict):
+    """Returns the object that a name, a class or a serialized config stands for; any other object itself."""
+    if isinstance(identifier, str) and identifier in by_name:
+        return by_name[identifier]()
+    if isinstance(identifier, type):
+        return identifier()
+    if isinstance(identifier, dict):
+        return keras.saving.deserialize_keras_object(identifier)
+    return identifier
+
+
 def get(identifier) -> AdversarialLoss:
-    """The loss that a name, a class, a serialized config or a loss object stands for.
+    """Returns the loss that a name, a class, a serialized config or a loss object stands for.
 
     Raises:
         ValueError: for an unknown name, or an object without the two methods.
     """
-    if isinstance(identifier, str) and identifier in BY_NAME:
-        return BY_NAME[identifier]()
-    if isinstance(identifier, type):
-        identifier = identifier()
-    if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier)
+    loss = resolve(identifier, BY_NAME)
     methods = ("discriminator_loss", "generator_loss")
-    if all(callable(getattr(identifier, method, None)) for method in methods):
-        return identifier
+    if all(callable(getattr(loss, method, None)) for method in methods):
+        return loss
     raise ValueError(
         f"Invalid `loss`. Expected one of {', '.join(BY_NAME)}, or an object with the methods "
         f"{' and '.join(methods)}. Received: loss={identifier!r}"

@@ -1,12 +1,12 @@
 """The two networks: a DCGAN small enough for a laptop's CPU.
 
 Both are plain functional models, and a saved generator loads anywhere with Keras alone. The generator
-starts from a dense layer at the smallest size and doubles it with transposed convolutions; the
-discriminator halves it with strided ones, looks longer at the smallest size, where that costs the
-least, and at how much its batch varies. With `num_classes` both are conditional: the generator reads
-the label's embedding beside the latents and has scales and offsets of each class after its batch norms
-(de Vries et al. 2017, https://arxiv.org/abs/1707.00683), and the discriminator projects its features on
-the label's embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
+starts from a dense layer at the smallest size and doubles the size with transposed convolutions. The
+discriminator halves the size with strided convolutions, has more convolutions at the smallest size, where
+they cost the least, and measures how much its batch varies. With `num_classes` both are conditional: the
+generator reads the label's embedding beside the latents, and each class has scales and offsets of its own
+after the batch norms (de Vries et al. 2017, https://arxiv.org/abs/1707.00683); the discriminator projects
+its features on the label's embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
 """
 
 import keras
@@ -25,7 +25,7 @@ def build_generator(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     latent_dim: int = 100,
     num_classes: int | None = None,
-    width: int = 32,
+    base_filters: int = 32,
     depth: int = 1,
     name: str = "generator",
 ) -> keras.Model:
@@ -38,8 +38,8 @@ def build_generator(
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
         latent_dim: length of a latent vector.
         num_classes: number of labels for a conditional generator; None for one without labels.
-        width: channels of the largest hidden feature map; they double at each halving of the size.
-        depth: 3x3 convolutions at the smallest size, where they cost the least.
+        base_filters: channels of the largest hidden feature map. They double each time the size is halved.
+        depth: number of 3x3 convolutions at the smallest size, where they cost the least.
         name: the model's name.
 
     Returns:
@@ -57,8 +57,8 @@ def build_generator(
     ```
     """
     stages = _count_stages(image_shape)
-    height, width_pixels, channels = image_shape
-    start = (height >> stages, width_pixels >> stages, width << (stages - 1))
+    height, width, channels = image_shape
+    start = (height >> stages, width >> stages, base_filters << (stages - 1))
 
     latents = keras.Input((latent_dim,), name="latents")
     inputs, labels, x = latents, None, latents
@@ -85,7 +85,7 @@ def build_generator(
 def build_discriminator(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     num_classes: int | None = None,
-    width: int = 32,
+    base_filters: int = 32,
     depth: int = 2,
     dropout: float = 0.0,
     translation: float = 0.0,
@@ -93,22 +93,22 @@ def build_discriminator(
 ) -> keras.Model:
     """Builds the discriminator: images (and labels) to one logit each, high for real.
 
-    Strided convolutions, then 3x3 convolutions, all with LeakyReLU and perhaps dropout; then, of their
-    features and the `MinibatchDeviation`, one dense logit without a sigmoid. A batch is to be all real or
-    all fake. Dropout takes whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280):
-    neighboring pixels of a channel are alike, and random numbers for each of them took a fifth of the
-    train step.
+    Strided convolutions, then 3x3 convolutions, all with LeakyReLU and, if asked for, dropout. A dense layer
+    turns their features and the `MinibatchDeviation` into one logit, without a sigmoid. A batch must be all
+    real or all fake. Dropout drops whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280):
+    neighboring pixels of a channel are alike, and random numbers for each pixel took a fifth of the train
+    step.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
         num_classes: number of labels for a conditional discriminator; None for one without labels.
-        width: channels of the first hidden feature map; they double at each halving of the size.
-        depth: 3x3 convolutions at the smallest size, where they cost the least.
-        dropout: share of the channels dropped after each convolution, in [0, 1); 0 for none, which a
-            gradient penalty makes unnecessary.
-        translation: while training, images are shifted at random by at most this share of their sides,
-            real and fake ones alike, so that a few hundred images are not learned by heart (Zhao et al.
-            2020, https://arxiv.org/abs/2006.10738); what is uncovered is black, -1. In [0, 1); 0 for none.
+        base_filters: channels of the first hidden feature map. They double each time the size is halved.
+        depth: number of 3x3 convolutions at the smallest size, where they cost the least.
+        dropout: fraction of the channels dropped after each convolution, in [0, 1); 0 for none. With a
+            gradient penalty dropout is not needed.
+        translation: in training, real and fake images are shifted at random by at most this fraction of
+            their sides, in [0, 1); 0 for none. It keeps the discriminator from memorizing a few hundred
+            images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738). Uncovered pixels are black, -1.
         name: the model's name.
 
     Returns:
@@ -131,7 +131,7 @@ def build_discriminator(
     if translation:
         x = layers.RandomTranslation(translation, translation, "constant", fill_value=-1.0, name="shift")(x)
     for stage in range(_count_stages(image_shape)):
-        filters = width << stage
+        filters = base_filters << stage
         x = layers.Conv2D(filters, KERNEL_SIZE, 2, padding="same", name=f"downsample_{stage}")(x)
         x = _activate_and_drop(x, dropout, f"downsample_{stage}")
     for number in range(depth):
@@ -144,8 +144,8 @@ def build_discriminator(
     if num_classes is None:
         return keras.Model(images, logits, name=name)
     labels = keras.Input((), dtype="int32", name="labels")
-    # The products with every class's embedding, of which each image takes its label's: one matrix
-    # product is far quicker than a product of vectors for each image.
+    # The products with every class's embedding; each image picks the one of its label. One matrix product
+    # is far faster than a product of vectors for each image.
     products = layers.Dense(num_classes, use_bias=False, dtype="float32", name="label_embedding")(features)
     choice = layers.CategoryEncoding(num_classes, output_mode="one_hot", name="choice")(labels)
     projection = layers.Dot(axes=1, dtype="float32", name="projection")([products, choice])
@@ -155,13 +155,14 @@ def build_discriminator(
 
 @keras.saving.register_keras_serializable(package="gan")
 class MinibatchDeviation(layers.Layer):
-    """How much a batch varies, for each of its images the same: what shows that fakes are too much alike.
+    """Measures how much a batch varies. It shows the discriminator that fake images are too much alike.
 
     The standard deviation, over the batch, of each channel's mean over height and width: (batch, height,
-    width, channels) to float32 (batch, channels). So a discriminator's verdict depends on an image's
-    batch, a batch must be all real or all fake, and the gradient of an image's logit, which penalties see,
-    has a small part of its neighbors'. Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3,
-    which averages the channels too, and has it beside the penalty of WGAN-GP.
+    width, channels) to float32 (batch, channels). All images of a batch get the same values. So a logit
+    depends on the whole batch, a batch must be all real or all fake, and the gradient of an image's logit,
+    which penalties see, includes a small part of the other images' logits. Karras et al. 2018,
+    https://arxiv.org/abs/1710.10196, section 3: they also average over the channels, and use it with the
+    penalty WGAN-GP.
 
     Example:
 
@@ -183,7 +184,7 @@ class MinibatchDeviation(layers.Layer):
 
 
 def _normalize_and_activate(x, labels, num_classes: int | None, name: str):
-    """Batch norm and LeakyReLU; with labels, each class has scales and offsets of its own."""
+    """Adds batch norm and LeakyReLU; with labels, each class has its own scales and offsets."""
     is_conditional = labels is not None
     x = layers.BatchNormalization(
         momentum=0.9, scale=not is_conditional, center=not is_conditional, name=f"{name}_norm"
@@ -207,7 +208,7 @@ def _activate_and_drop(x, dropout: float, name: str):
 
 
 def _count_stages(image_shape: tuple[int, int, int]) -> int:
-    """How often the size is halved: twice at least, then while it is even and above the start's."""
+    """How often the size is halved: at least twice, then while it is even and larger than LARGEST_START."""
     height, width, _ = image_shape
     if height % 4 or width % 4 or min(height, width) < 4:
         raise ValueError(

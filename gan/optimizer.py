@@ -8,28 +8,46 @@ log it under the optimizer's name.
 
 import keras
 
-__all__ = ["ScaledTwoPlayerOptimizer", "TwoPlayerOptimizer", "recommended_optimizer"]
+__all__ = ["ScaledTwoPlayerOptimizer", "TwoPlayerOptimizer", "recommended_optimizer", "resolve_players"]
 
 
 def recommended_optimizer(learning_rate=2e-3) -> keras.optimizers.Optimizer:
-    """Adam as our recipes have it: see `gan.presets`.
+    """Returns Adam with the betas of our recipes: see `gan.recipes`.
 
-    DCGAN's beta1, and a beta2 that soon sees gradients grow: with Adam's own 0.999 the discriminator breaks
-    down now and then at this rate.
+    beta1 is DCGAN's. beta2 is 0.99, so that Adam soon follows gradients that grow: with its default 0.999
+    the discriminator sometimes fails at this learning rate.
 
     Args:
-        learning_rate: a number, or a schedule of Keras.
+        learning_rate: a number, or a Keras schedule.
     """
     return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.99)
+
+
+def resolve_players(generator_optimizer, discriminator_optimizer, optimizer=None) -> tuple:
+    """Returns the two players' optimizers that the arguments of `GAN.compile` stand for.
+
+    Raises:
+        ValueError: when `optimizer` for both players comes with an optimizer of one player.
+    """
+    if optimizer is not None:
+        if generator_optimizer is not None or discriminator_optimizer is not None:
+            raise ValueError("Give either `optimizer` for both players, or one to each, not both.")
+        generator_optimizer = optimizer
+    if generator_optimizer is None:
+        generator_optimizer = recommended_optimizer()
+    generator_optimizer = keras.optimizers.get(generator_optimizer)
+    if discriminator_optimizer is None:
+        config = generator_optimizer.get_config()
+        return generator_optimizer.from_config(config), generator_optimizer.from_config(config)
+    return generator_optimizer, keras.optimizers.get(discriminator_optimizer)
 
 
 @keras.saving.register_keras_serializable(package="gan")
 class TwoPlayerOptimizer(keras.optimizers.Optimizer):
     """Hands each variable's gradient to the generator's or the discriminator's optimizer.
 
-    The two are renamed to "generator" and "discriminator", the names under which callbacks log their
-    rates. `iterations` counts the discriminator's updates: one for each train step that was not
-    skipped by loss scaling.
+    The two are renamed to "generator" and "discriminator": callbacks log their learning rates under these
+    names. `iterations` counts the discriminator's updates, without those that loss scaling skips.
 
     Args:
         generator_optimizer: the generator's own, not shared with any other model.

@@ -25,7 +25,7 @@ LATENT_DIM = 4
 BATCH_SIZE = 8
 STEPS = 3
 QUICK = ["--dataset", "digits", "--batch-size", "8"]  # of train.py: most of a short run is tracing its step
-QUICK += ["--width", "2", "--generator-depth", "0", "--discriminator-depth", "0"]
+QUICK += ["--base-filters", "2", "--generator-depth", "0", "--discriminator-depth", "0"]
 QUICK += ["--penalty", "none", "--translation", "0", "--decay-epochs", "2"]
 
 
@@ -42,8 +42,8 @@ def make_gan(num_classes=None, seed=0, ema_half_life_images=100, dropout=0.3, **
     """The smallest GAN that has batch norm and dropout; the same weights at every call."""
     keras.utils.set_random_seed(7)
     gan = GAN(
-        build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, width=2, depth=0),
-        build_discriminator(IMAGE_SHAPE, num_classes, width=2, depth=0, dropout=dropout),
+        build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, base_filters=2, depth=0),
+        build_discriminator(IMAGE_SHAPE, num_classes, base_filters=2, depth=0, dropout=dropout),
         num_classes=num_classes,
         seed=seed,
         ema_half_life_images=ema_half_life_images,
@@ -69,12 +69,7 @@ def fit(gan, epochs=1, start_step=0, **kwargs):
     """A real `fit` of a few steps an epoch, from any step on."""
     dataset = make_dataset(gan.num_classes, start_step)
     return gan.fit(
-        dataset,
-        steps_per_epoch=STEPS,
-        initial_epoch=start_step // STEPS,
-        epochs=epochs,
-        verbose=0,
-        **kwargs,
+        dataset, steps_per_epoch=STEPS, initial_epoch=start_step // STEPS, epochs=epochs, verbose=0, **kwargs
     )
 
 

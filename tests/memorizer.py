@@ -39,14 +39,14 @@ def make_memorizer(images, noise=0.0, labels=None, num_classes=None):
     """A GAN that draws the images given, which `generate` takes for samples."""
     latents = keras.Input((8,))
     shape = images.shape[1:]
-    inputs, judged = latents, keras.Input(shape)
+    inputs, seen = latents, keras.Input(shape)
     memory = Memory(images, noise, labels, num_classes)
     if num_classes is None:
-        drawn, given = memory(latents), judged
+        drawn, given = memory(latents), seen
     else:
-        asked = keras.Input((), dtype="int32")
-        inputs, drawn = [latents, asked], memory(latents, asked)
-        given = [judged, keras.Input((), dtype="int32")]
-    verdict = keras.layers.Dense(1)(keras.layers.Flatten()(judged))
-    discriminator = keras.Model(given, verdict)
+        requested = keras.Input((), dtype="int32")
+        inputs, drawn = [latents, requested], memory(latents, requested)
+        given = [seen, keras.Input((), dtype="int32")]
+    logits = keras.layers.Dense(1)(keras.layers.Flatten()(seen))
+    discriminator = keras.Model(given, logits)
     return GAN(keras.Model(inputs, drawn), discriminator, num_classes=num_classes, ema_half_life_images=None)

@@ -1,4 +1,4 @@
-"""The house's arrows: train -> callbacks -> gan, and none of them back."""
+"""The imports between the rooms of the house: what each may import, and no circle."""
 
 import ast
 from pathlib import Path
@@ -6,69 +6,63 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+LEAVES = {"images", "files"}
 ALLOWED = {
-    "gan.images": set(),
-    "gan.networks": set(),
-    "gan.losses": set(),
-    "gan.penalties": set(),
-    "gan.optimizer": set(),
-    "gan.latents": set(),
-    "gan.average": set(),
-    "gan.checks": set(),
-    "gan.guard": set(),
-    "gan.files": set(),
-    "gan.idx": set(),
-    "gan.lock": set(),
-    "gan.weights": set(),
-    "gan.download": {"gan.files", "gan.idx"},
-    "gan.data": {"gan.images", "gan.download", "gan.files", "gan.idx"},
-    "gan.features": {"gan.images", "gan.files", "gan.data", "gan.weights"},
-    "gan.metrics": {"gan.features", "gan.weights"},
-    "gan.copies": set(),
-    "gan.cas": {"gan.data", "gan.images"},
-    "gan.report": {
-        *("gan.cas", "gan.copies", "gan.data", "gan.features", "gan.files", "gan.images", "gan.metrics"),
-    },
-    "gan.compare": {"gan.images", "gan.run"},
-    "gan.trained": {"gan.files"},
-    "gan.command_line": set(),
-    "gan.__main__": {
-        *("gan.command_line", "gan.compare", "gan.data", "gan.features", "gan.files", "gan.images"),
-        *("gan.model", "gan.networks", "gan.report", "gan.run", "gan.trained"),
-    },
-    "gan.run": {"gan.files", "gan.lock"},
-    "gan.settings": {"gan.command_line", "gan.presets"},
-    "gan.presets": {"gan.model", "gan.networks", "gan.optimizer"},
-    "gan.model": {
-        *("gan.images", "gan.losses", "gan.penalties", "gan.optimizer"),
-        *("gan.latents", "gan.average", "gan.checks", "gan.guard"),
-    },
-    "gan": {"gan.metrics", "gan.model", "gan.networks"},
+    "images": set(),
+    "files": set(),
+    "sampling": LEAVES,
+    "core": {"images", "sampling"},
+    "data": LEAVES,
+    "metrics": LEAVES | {"data"},
+    "runs": {"core", "files"},
+    "reports": LEAVES | {"runs", "metrics", "data", "sampling", "core"},
+    "commands": LEAVES | {"core", "sampling", "data", "metrics", "runs", "reports"},
+    "callbacks": LEAVES | {"core", "sampling"},
 }
-MODULES = [*(ROOT / "gan").glob("*.py"), *(ROOT / "callbacks").glob("*.py"), ROOT / "train.py"]
+MODULES = [*(ROOT / "gan").rglob("*.py"), *(ROOT / "callbacks").glob("*.py")]
 
 
-def module_name(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+def room_of(parts):
+    """The room of a module, given by the parts of its name; None for `gan` itself and other projects."""
+    if parts[0] == "callbacks":
+        return "callbacks"
+    if parts[0] == "train":
+        return "train"
+    if parts[0] != "gan" or parts[1:] == ("__init__",) or len(parts) == 1:
+        return None
+    if parts[1] == "__main__":
+        return "commands"
+    return parts[1] if parts[1] in ALLOWED else "core"
 
 
 def imports_of(path):
-    """The project's modules that a file imports, anywhere in it."""
-    known = {module_name(module) for module in MODULES}
-    found = set()
+    """The dotted names that a file imports, anywhere in it, as tuples of their parts."""
+    package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= names & known or {node.module}
-    return found & known
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*start, *(node.module or "").split(".")) if node.module else start
+            is_package = module in (("gan",), ("callbacks",))
+            yield from ((*module, alias.name) for alias in node.names) if is_package else [module]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_imports_follow_the_arrows(path):
-    name, imports = module_name(path), imports_of(path)
-    if name.startswith("gan"):
-        assert imports <= ALLOWED[name]
-    elif name.startswith("callbacks"):
-        assert "train" not in imports
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_between_rooms(path):
+    room = room_of(path.relative_to(ROOT).with_suffix("").parts)
+    for module in imports_of(path):
+        other = room_of(module)
+        assert "src" not in module[1:2], f"{'.'.join(module)} is private"
+        if room is not None and other not in (None, room):
+            assert other in ALLOWED[room], f"{room} imports {'.'.join(module)}"
+
+
+def test_setup_lists_every_package():
+    import configparser
+
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    folders = [path.parent.relative_to(ROOT) for path in MODULES if path.name == "__init__.py"]
+    packages = {".".join(folder.parts) for folder in folders}
+    assert set(setup["options"]["packages"].split()) == packages

@@ -24,10 +24,10 @@ def test_they_print_a_table_and_write_it_as_json(tmp_path):
     for row in rows:
         assert 0 <= row["low"] <= row["ratio"] <= row["high"]
         assert f"{row['what']} / {row['over']}" in run.stdout
-    shares = {row["what"]: row["ratio"] for row in rows if row["section"] == "epoch"}
-    parts = [share for what, share in shares.items() if "validation" not in what and "all" not in what]
+    ratios = {row["what"]: row["ratio"] for row in rows if row["section"] == "epoch"}
+    parts = [ratio for what, ratio in ratios.items() if "validation" not in what and "all" not in what]
     assert sum(parts) == pytest.approx(
-        shares["callbacks of train.py, all"], rel=0.2
+        ratios["callbacks of train.py, all"], rel=0.2
     )  # medians, of two rounds
     assert run.returncode == int(any(row["is_met"] is False for row in rows))
 
@@ -64,11 +64,11 @@ def test_the_race_measures_every_few_steps_and_stops_where_it_is_told(contender)
 
 
 @pytest.mark.slow
-def test_a_second_judge_ranks_real_images_first(somewhere):
+def test_a_second_classifier_ranks_real_images_first(somewhere):
     for name, steps in {"long": "60", "short": "2"}.items():
         more = ["--epochs", "1", "--steps-per-epoch", steps, "--no-validation", "--quiet"]
         assert train.main(["--dataset", "digits", *more, "--run-dir", name]) == 0
-    command = [sys.executable, BENCHMARKS / "second_judge.py", "short", "long"]
+    command = [sys.executable, BENCHMARKS / "second_classifier.py", "short", "long"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     names = [line.split("  ")[0] for line in run.stdout.splitlines()[2:5]]

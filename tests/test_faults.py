@@ -371,7 +371,7 @@ def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
         assert run(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert f"was not finite in epoch 2; the last good state is in {folder}" in error
+    assert f"was not finite in epoch 2; the last good checkpoint is in {folder}" in error
     assert not (folder / "gan.keras").exists()
     assert run("--resume", folder) == 0
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)

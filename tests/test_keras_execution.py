@@ -85,49 +85,10 @@ def test_ways_of_running_agree(num_classes, arguments):
 
 
 @pytest.mark.slow
-def test_executions_never_go_beyond_an_epoch(num_classes):
-    """By itself Keras would, on data that have no end: the largest number that divides the epoch is taken."""
-    one_by_one, grouped = make_gan(num_classes), make_gan(num_classes, steps_per_execution=4)
-    seen = []
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
-    for steps_per_epoch, groups in ((6, [1, 3, 5]), (4, [3]), (3, [0, 1, 2])):
-        start = int(grouped.step)
-        seen.clear()
-        for gan, callbacks in ((one_by_one, []), (grouped, [watch])):
-            dataset = make_dataset(num_classes, start_step=start)
-            gan.fit(dataset, steps_per_epoch=steps_per_epoch, callbacks=callbacks, verbose=0)
-        assert seen == groups
-        assert int(grouped.step) == start + steps_per_epoch
-    assert_same_state(one_by_one, grouped)
-    assert grouped.get_compile_config()["steps_per_execution"] == 4
-
-
-def test_executions_never_go_beyond_an_evaluation():
-    """Neither in a `fit`, whose validation has steps of its own, nor when a callback evaluates amid one."""
-    gan, dataset, evaluated = make_gan(steps_per_execution=4), make_dataset(), []
-
-    def evaluate(batch, logs=None):
-        gan.evaluate(dataset, steps=3, verbose=0)
-        evaluated.append(int(gan.evaluation_step))
-
-    amid = keras.callbacks.LambdaCallback(on_train_batch_end=evaluate)
-    gan.fit(dataset, steps_per_epoch=8, callbacks=[amid], verbose=0)
-    assert evaluated == [3, 3]
-    assert int(gan.step) == 8
-    gan.fit(dataset, steps_per_epoch=8, validation_data=dataset, validation_steps=6, verbose=0)
-    assert int(gan.evaluation_step) == 6
-    assert int(gan.step) == 16
-
-
-@pytest.mark.slow
-def test_replicas_share_the_batch_as_one_device_has_it(request):
+def test_replicas_split_the_batch_as_one_device_has_it(request):
     """Two logical CPUs need a process of their own; without norms, dropout and deviation, equal weights."""
     script = request.config.rootpath / "tests" / "two_replicas.py"
     done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        cwd=request.config.rootpath,
-        timeout=300,
+        [sys.executable, script], capture_output=True, text=True, cwd=request.config.rootpath, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]

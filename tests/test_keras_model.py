@@ -166,7 +166,7 @@ def test_labels_are_no_burden_to_an_unconditional_gan():
     "weights", [{"sample_weight": np.ones(40)}, {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}]
 )
 def test_weights_of_samples_are_refused(weights):
-    with pytest.raises(ValueError, match="no use for sample or class weights"):
+    with pytest.raises(ValueError, match="cannot use sample or class weights"):
         make_gan(3).fit(make_images(), make_labels(), verbose=0, **weights)
 
 

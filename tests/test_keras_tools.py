@@ -204,11 +204,7 @@ def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path)
     uninterrupted = make_gan(num_classes)
     fit(uninterrupted, epochs=3)
     with pytest.raises(KeyboardInterrupt):
-        fit(
-            gan,
-            epochs=3,
-            callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)],
-        )
+        fit(gan, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)])
     resumed = make_gan(num_classes)
     (line,) = [line for line in README.splitlines() if line.startswith("epochs_done = json.loads")]
     names = {"json": json, "backup": tmp_path / "training_metadata.json"}

@@ -14,10 +14,10 @@ import pytest
 
 import train
 from conftest import QUICK, assert_same_run, size_of, start
-from gan import command_line, losses, networks, penalties, settings
+from gan import losses, networks, penalties
+from gan.commands import program
 from gan.data import Dataset, load
-from gan.model import UPDATES
-from gan.run import RunFolder
+from gan.runs import RunFolder, settings
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 
@@ -50,12 +50,7 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
 
     generator = keras.models.load_model(folder.generator)
     assert generator.trainable_variables
-    assert generator([keras.ops.zeros((2, 100)), keras.ops.zeros(2, "int32")]).shape == (
-        2,
-        28,
-        28,
-        1,
-    )
+    assert generator([keras.ops.zeros((2, 100)), keras.ops.zeros(2, "int32")]).shape == (2, 28, 28, 1)
     gan = keras.models.load_model(folder.model)
     assert int(gan.step) == 6
     assert gan.num_classes == 10
@@ -63,14 +58,13 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
 
 def test_unconditional_with_every_other_choice(somewhere):
     choices = ["--unconditional", "--loss", "hinge", "--penalty", "r1", "--ema-half-life", "0"]
-    choices += ["--update", "simultaneous", "--decay-epochs", 0]
+    choices += ["--decay-epochs", 0]
     rates = ["--generator-learning-rate", 1e-4, "--discriminator-learning-rate", 2e-4]
     assert run(*SHORT, *choices, *rates, "--minutes", 0.001, "--seed", 3, "--run-dir", "here") == 0
     gan = keras.models.load_model(somewhere / "here" / "gan.keras")
     assert (gan.num_classes, gan.seed, gan.average_generator) == (None, 3, None)
     compiled = gan.get_compile_config()
     assert compiled["loss"]["class_name"] == "Hinge"
-    assert compiled["update"] == "simultaneous"
     assert [float(p.learning_rate) for p in gan.optimizer.optimizers] == pytest.approx([1e-4, 2e-4])
 
 
@@ -90,7 +84,6 @@ def test_dry_run_prints_the_settings_and_writes_nothing(somewhere, capsys):
 def test_the_choices_are_the_librarys():
     assert set(settings.LOSSES) == set(losses.BY_NAME)
     assert set(settings.PENALTIES) == {"none", *penalties.BY_NAME}
-    assert settings.UPDATES == UPDATES
 
 
 @pytest.mark.parametrize(
@@ -121,7 +114,7 @@ def put_run(folder, **changes):
 
 
 USAGE_ERRORS = {
-    "absent data": (["--dataset", "absent"], "No such dataset: 'absent'"),
+    "absent data": (["--dataset", "absent"], "Received: 'absent'"),
     "absent run": (
         ["--resume", "absent"],
         "absent is not a run folder: no config.json (No such file or directory)\n",
@@ -129,7 +122,7 @@ USAGE_ERRORS = {
     "existing run": ([*SHORT, "--name", "taken"], "runs/taken exists; choose another name"),
     "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists; choose another name\n"),
     "a batch of too many": ([*SHORT, "--batch-size", 1439], "more than the 1438 images"),
-    "no name": (["--dataset", ""], "No such dataset: ''"),
+    "no name": (["--dataset", ""], "Received: ''"),
     "unwritable": ([*SHORT, "--run-dir", "runs/taken/config.json/run"], "cannot be written: Not a dir"),
     "not a config": (["--resume", "runs/taken"], "settings or data are missing"),
     "too long a folder": (["--run-dir", "x" * 300], "File name too long"),
@@ -171,7 +164,7 @@ def test_data_of_ones_own(somewhere):
 @pytest.mark.parametrize("count, steps", [(settings.SMALL_DATASET, 96), (400, settings.STEPS_FOR_SMALL)])
 def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
     dataset = Dataset("mine", "mine", np.zeros((count, 1, 1, 1), np.uint8))
-    chosen = settings.new_settings(settings.parse(["--batch-size", "100"]), dataset)
+    chosen = settings.new_settings(train.parse(["--batch-size", "100"]), dataset)
     assert chosen.steps_per_epoch == steps
 
 
@@ -212,7 +205,7 @@ def test_resume_refuses_other_data(somewhere, capsys):
     assert run("--dataset", "own.npz", *few, "--name", "own") == 0
     np.savez("own.npz", x_train=np.ones((20, 8, 8, 1), np.uint8))
     assert run("--resume", "runs/own", "--epochs", 2) == 2
-    assert "not the data that runs/own began with" in capsys.readouterr().err
+    assert "not the data of runs/own" in capsys.readouterr().err
     os.remove("own.npz")
     assert run("--resume", "runs/own", "--epochs", 2) == 2
     assert "name them by --dataset PATH" in capsys.readouterr().err
@@ -245,23 +238,23 @@ def test_resume_says_where_it_stands():
     assert train._explain_resume(ten, 3) == "Resuming after epoch 3 of 10."
     longer = dataclasses.replace(ten, epochs=12)
     assert train._explain_resume(longer, 10) == (
-        "Resuming after epoch 10 of 12. Those after the 10th learn at a hundredth of the rates."
+        "Resuming after epoch 10 of 12. After epoch 10 both learning rates stay at a hundredth."
     )
     assert train._explain_resume(ten, 10) == "All 10 epochs are done; --epochs N trains up to N."
     assert train._explain_resume(ten, 0) == "There is no whole checkpoint: starting over."
     timed = settings.Settings(minutes=2.5)
     assert train._explain_resume(timed, 3) == (
-        "Resuming after epoch 3, for 2.5 minutes; how many epochs that makes depends on the machine."
+        "Resuming after epoch 3, for 2.5 minutes; the number of epochs depends on the machine."
     )
 
 
 def test_the_recipe_in_a_line():
-    options = settings.parse(["--preset", "best", "--loss", "hinge", "--dropout", "0.1"])
+    options = train.parse(["--recipe", "best", "--loss", "hinge", "--dropout", "0.1"])
     given = settings.new_settings(options, load("digits"))
     assert settings.describe_recipe(given) == "best --dropout 0.1 --loss hinge, 56 epochs of 500 steps"
-    options = settings.parse(["--minutes", "5"])
+    options = train.parse(["--minutes", "5"])
     timed = settings.new_settings(options, load("digits"))
-    assert settings.describe_recipe(timed) == "few, for 5 minutes, both rates staying as they are"
+    assert settings.describe_recipe(timed) == "few, for 5 minutes, constant learning rates"
 
 
 @pytest.mark.slow
@@ -283,11 +276,11 @@ def test_what_to_type_can_be_typed(somewhere, monkeypatch):
     (scripts / "tensorboard").touch(mode=0o755)
     monkeypatch.setattr(sys, "executable", str(scripts / "python"))
     monkeypatch.setenv("PATH", "")
-    assert command_line.command("tensorboard", "a b") == "'an environment/bin/tensorboard' 'a b'"
+    assert program.command("tensorboard", "a b") == "'an environment/bin/tensorboard' 'a b'"
     monkeypatch.setenv("PATH", str(scripts))
-    assert command_line.command("tensorboard", "--logdir", "a") == "tensorboard --logdir a"
-    assert command_line.command("python", "a") == "python a"  # there is none beside this one
-    assert command_line.shorten("/elsewhere/train.py") == "/elsewhere/train.py"
+    assert program.command("tensorboard", "--logdir", "a") == "tensorboard --logdir a"
+    assert program.command("python", "a") == "python a"  # there is none beside this one
+    assert program.shorten("/elsewhere/train.py") == "/elsewhere/train.py"
 
 
 KILLER = """

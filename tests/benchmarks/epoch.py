@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import callbacks
-from gan.features import load_classifier
 from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
+from gan.metrics.classifiers import load_classifier
 from timing import Row, Sample, compare, interleave, repeat
 from training import NUM_CLASSES, make_dataset, make_gan
 

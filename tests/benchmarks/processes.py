@@ -58,7 +58,7 @@ class Watch(keras.callbacks.Callback):
         if batch + 1 in (1_000, 6_000, 15_000, 20_000):
             print(resident_mebibytes(), time.perf_counter())
 
-gan = GAN(build_generator(width=4, latent_dim=8), build_discriminator(width=4))
+gan = GAN(build_generator(base_filters=4, latent_dim=8), build_discriminator(base_filters=4))
 gan.compile()
 data = pipeline(load("digits").train_images, batch_size=4, seed=0)
 gan.fit(data, steps_per_epoch=20_000, verbose=0, callbacks=[Watch()])

@@ -4,7 +4,7 @@
     python tests/benchmarks/race.py fast --unconditional --until 20
 
 The TensorFlow tutorial's networks, step and rates (https://www.tensorflow.org/tutorials/generative/dcgan)
-or one of our presets, its rates as in the beginning; the clock stands still while the Fréchet distance of
+or one of our recipes, its rates as in the beginning; the clock stands still while the Fréchet distance of
 validation is measured.
 """
 
@@ -23,10 +23,11 @@ import tensorflow as tf
 
 from gan import GAN
 from gan.data import load, pipeline
-from gan.features import classifier_for
+from gan.latents import TRAINING
 from gan.metrics import FrechetDistance
-from gan.presets import PRESETS
-from gan.settings import STEPS_PER_EXECUTION
+from gan.metrics.classifiers import classifier_for
+from gan.recipes import RECIPES
+from gan.runs.settings import STEPS_PER_EXECUTION
 from steps import tutorial_discriminator, tutorial_generator
 from training import TUTORIAL_BATCH_SIZE
 
@@ -69,14 +70,36 @@ class Race(keras.callbacks.Callback):
         return float(self.metric.result())
 
 
+class SimultaneousGAN(GAN):
+    """A GAN whose two players learn from one pass of the discriminator, as in the tutorial."""
+
+    def train_step(self, data):
+        real_images, _ = self._unpack(data)
+        latents = self._draw_latents(TRAINING, self.step.value, real_images)
+        with tf.GradientTape(persistent=True) as tape:
+            fake_logits = self.discriminator(self.generator(latents, training=True), training=True)
+            real_logits = self.discriminator(real_images, training=True)
+            discriminator_loss = self.loss_fn.discriminator_loss(real_logits, fake_logits)
+            generator_loss = self.loss_fn.generator_loss(real_logits, fake_logits)
+        for network, loss in ((self.discriminator, discriminator_loss), (self.generator, generator_loss)):
+            variables = network.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.step.assign_add(1)
+        return {"d_loss": discriminator_loss, "g_loss": generator_loss}
+
+    @property
+    def loss_fn(self):
+        return self._compile_arguments.loss
+
+
 def main() -> None:
     """Trains one contender and prints a line of JSON for each measurement."""
     options = _parse()
     keras.mixed_precision.set_global_policy(options.policy)
     data = load(options.dataset)
     gan, batch_size = _make(options, data)
-    asked = None if gan.num_classes is None else data.test_labels[::TEST_EVERY]
-    race = Race(classifier_for(data), data.test_images[::TEST_EVERY], asked, options.every, options.until)
+    requested = None if gan.num_classes is None else data.test_labels[::TEST_EVERY]
+    race = Race(classifier_for(data), data.test_images[::TEST_EVERY], requested, options.every, options.until)
     groups = max(1, len(data.train_images) // batch_size // STEPS_PER_EXECUTION)
     labels = None if gan.num_classes is None else data.train_labels
     dataset = pipeline(
@@ -94,18 +117,14 @@ def main() -> None:
 def _make(options, data) -> tuple[GAN, int]:
     num_classes = None if options.unconditional else data.num_classes
     if options.contender != "tutorial":
-        recipe = PRESETS[options.contender]
+        recipe = RECIPES[options.contender]
         gan = recipe.make_gan(data.image_shape, num_classes, options.seed)
         recipe.compile(gan, steps_per_execution=STEPS_PER_EXECUTION)
         return gan, recipe.batch_size
     keras.utils.set_random_seed(options.seed)
-    gan = GAN(tutorial_generator(), tutorial_discriminator(), seed=options.seed, ema_half_life_images=None)
-    gan.compile(
-        optimizer=keras.optimizers.Adam(1e-4),
-        penalty=None,
-        update="simultaneous",
-        steps_per_execution=STEPS_PER_EXECUTION,
-    )
+    networks = tutorial_generator(), tutorial_discriminator()
+    gan = SimultaneousGAN(*networks, seed=options.seed, ema_half_life_images=None)
+    gan.compile(optimizer=keras.optimizers.Adam(1e-4), penalty=None, steps_per_execution=STEPS_PER_EXECUTION)
     return gan, TUTORIAL_BATCH_SIZE
 
 
@@ -113,7 +132,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python tests/benchmarks/race.py", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("contender", choices=["tutorial", *PRESETS])
+    parser.add_argument("contender", choices=["tutorial", *RECIPES])
     parser.add_argument(
         "--unconditional", action="store_true", help="make no use of the labels, as the tutorial"
     )

@@ -1,4 +1,4 @@
-"""Whether time follows arithmetic: batches from 16 to 1024, widths from one to four times."""
+"""Whether time follows arithmetic: batches from 16 to 1024, base filters from one to four times."""
 
 import math
 
@@ -9,17 +9,17 @@ from training import make_dataset, make_gan
 
 __all__ = ["measure_sizes"]
 
-SIZES = ((16, 32), (64, 32), (256, 32), (1024, 32), (64, 64), (64, 96), (64, 128))  # batch, width
+SIZES = ((16, 32), (64, 32), (256, 32), (1024, 32), (64, 64), (64, 96), (64, 128))  # batch, base_filters
 REFERENCE = (64, 32)
 
 
 def measure_sizes(rounds: int) -> list[Row]:
-    """Time per arithmetic, over that of the default batch and width: 1 where all cost the same."""
+    """Time per arithmetic, over that of the default batch and base_filters: 1 where all cost the same."""
     contenders, arithmetic = {}, {}
-    for batch_size, width in SIZES:
-        gan = make_gan(width=width, penalty=None)
-        name = _name(batch_size, width)
-        steps = max(3, round(24 * 64 * 32 / (batch_size * width)))
+    for batch_size, base_filters in SIZES:
+        gan = make_gan(base_filters=base_filters, penalty=None)
+        name = _name(batch_size, base_filters)
+        steps = max(3, round(24 * 64 * 32 / (batch_size * base_filters)))
         contenders[name] = fit_contender(gan, make_dataset(batch_size), steps)
         arithmetic[name] = batch_size * _multiplications_of_step(gan)
     samples = interleave(contenders, rounds)
@@ -30,15 +30,14 @@ def measure_sizes(rounds: int) -> list[Row]:
     ]
 
 
-def _name(batch_size: int, width: int) -> str:
-    return f"batch {batch_size}, width {width}, per arithmetic"
+def _name(batch_size: int, base_filters: int) -> str:
+    return f"batch {batch_size}, base_filters {base_filters}, per arithmetic"
 
 
 def _multiplications_of_step(gan) -> int:
-    """An image's share: three passes of the generator (one forward, two backward), eight of the other.
+    """For one image: three passes of the generator (one forward, two backward), eight of the discriminator.
 
-    The discriminator goes forward three times, back to its weights twice, and back to its input three
-    times.
+    The discriminator goes forward three times, back to its weights twice, and back to its input three times.
     """
     return 3 * _multiplications(gan.generator) + 8 * _multiplications(gan.discriminator)
 

@@ -64,18 +64,10 @@ class _FusedAdam:
             )
 
 
-def bare_step(
-    generator,
-    discriminator,
-    batch: Batch,
-    update: str = "alternating",
-    r1_weight: float | None = 0.3,
-    join=False,
-):
-    """The floor: the passes that the update scheme needs, forward and backward, and both updates.
+def bare_step(generator, discriminator, batch: Batch, r1_weight: float | None = 0.3, join=False):
+    """The floor: the passes that our step needs, forward and backward, and both updates.
 
     Args:
-        update: as in `GAN.compile`.
         r1_weight: of the penalty R1, as `GAN.compile` has it by itself; None for no penalty.
         join: whether the discriminator sees real and fake images as one batch, or two; as one is for
             the time alone, for a `MinibatchDeviation` of both teaches the wrong thing.
@@ -83,38 +75,31 @@ def bare_step(
     generator_adam = _FusedAdam(generator.trainable_variables)
     discriminator_adam = _FusedAdam(discriminator.trainable_variables)
 
-    def judge(some_images):
+    def discriminate(some_images):
         return discriminator(batch.beside(some_images), training=True)
 
     @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as generator_tape:
             fake_images = generator(batch.beside(batch.latents), training=True)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(fake_images)
-            if join:
-                both = batch.beside_twice(tf.concat([batch.images, fake_images], 0))
-                real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
-            else:
-                real_logits, fake_logits = judge(batch.images), judge(fake_images)
+        with tf.GradientTape() as discriminator_tape:
+            with tf.GradientTape(watch_accessed_variables=False) as image_tape:
+                image_tape.watch(batch.images)
+                if join:
+                    both = batch.beside_twice(tf.concat([batch.images, fake_images], 0))
+                    real_logits, fake_logits = tf.split(discriminator(both, training=True), 2)
+                else:
+                    real_logits, fake_logits = discriminate(batch.images), discriminate(fake_images)
             d_loss = _mean_softplus(-real_logits) + _mean_softplus(fake_logits)
-            g_loss = _mean_softplus(-fake_logits)
             if r1_weight is not None:
-                with tf.GradientTape() as image_tape:
-                    image_tape.watch(batch.images)
-                    logits = judge(batch.images)
-                slopes = image_tape.gradient(logits, batch.images)
+                slopes = image_tape.gradient(real_logits, batch.images)
                 d_loss += 0.5 * r1_weight * tf.reduce_mean(tf.reduce_sum(tf.square(slopes), [1, 2, 3]))
-        discriminator_adam.apply(tape.gradient(d_loss, discriminator.trainable_variables))
-        if update == "alternating":
-            with tf.GradientTape() as tape:
-                tape.watch(fake_images)
-                g_loss = _mean_softplus(-judge(fake_images))
-        image_gradients = tape.gradient(g_loss, fake_images)
+        variables = discriminator.trainable_variables
+        discriminator_adam.apply(discriminator_tape.gradient(d_loss, variables))
+        with generator_tape:
+            g_loss = _mean_softplus(-discriminate(fake_images))
         variables = generator.trainable_variables
-        generator_adam.apply(
-            generator_tape.gradient(fake_images, variables, output_gradients=image_gradients)
-        )
+        generator_adam.apply(generator_tape.gradient(g_loss, variables))
         return d_loss, g_loss
 
     return step

@@ -30,25 +30,25 @@ BATCH_SIZE, NUM_CLASSES = 64, 10  # as train.py's
 TUTORIAL_BATCH_SIZE = 256
 IMAGES = 60_000  # as many as MNIST has
 STEPS = 24  # in a row, about half a second
-FIT, LOOP, FLOOR = "fit, alternating", "bare loop over its step", "floor, alternating"
+FIT, LOOP, FLOOR = "fit", "bare loop over its step", "floor"
 GROUPED = "fit, 8 steps per execution (train.py)"
-FIT_AT_ONCE, FLOOR_AT_ONCE = "fit, simultaneous", "floor, simultaneous"
-PLAIN, PLAIN_AT_ONCE = "fit, no penalty", "fit, no penalty, simultaneous"
+PLAIN = "fit, no penalty"
 PIPELINE, TEXTBOOK = "input pipeline alone", "textbook's step"
 TUTORIAL, TUTORIAL_HERE = "tutorial's step and networks, per image", "tutorial's step, our networks"
 
 
-def make_networks(width: int = 32) -> tuple[keras.Model, keras.Model]:
+def make_networks(base_filters: int = 32) -> tuple[keras.Model, keras.Model]:
     """The default generator and discriminator, fresh ones each time."""
     return (
-        build_generator(latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, width=width),
-        build_discriminator(num_classes=NUM_CLASSES, width=width),
+        build_generator(latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, base_filters=base_filters),
+        build_discriminator(num_classes=NUM_CLASSES, base_filters=base_filters),
     )
 
 
-def make_gan(width: int = 32, ema_half_life_images: float | None = 10_000, **compile_arguments) -> GAN:
+def make_gan(base_filters: int = 32, ema_half_life_images: float | None = 10_000, **compile_arguments) -> GAN:
     """The default GAN, as train.py makes it of MNIST, but for Keras's one step per execution."""
-    gan = GAN(*make_networks(width), num_classes=NUM_CLASSES, ema_half_life_images=ema_half_life_images)
+    networks = make_networks(base_filters)
+    gan = GAN(*networks, num_classes=NUM_CLASSES, ema_half_life_images=ema_half_life_images)
     gan.compile(**compile_arguments)
     return gan
 
@@ -68,13 +68,10 @@ def measure_rivals(rounds: int) -> list[Row]:
     return [
         compare(section, samples, FIT, FLOOR, at_most=1.10),
         compare(section, samples, GROUPED, FLOOR, at_most=1.10),
-        compare(section, samples, FIT_AT_ONCE, FLOOR_AT_ONCE, at_most=1.10),
         compare(section, samples, FIT, LOOP),
         compare(section, samples, PIPELINE, FIT, at_most=0.02),
-        compare(section, samples, FIT_AT_ONCE, FIT),
         compare(section, samples, PLAIN, FIT),
         compare(section, samples, TEXTBOOK, PLAIN),
-        compare(section, samples, TEXTBOOK, PLAIN_AT_ONCE, at_least=1.4),
         compare(section, samples, TUTORIAL_HERE, PLAIN),
         compare(section, samples, TUTORIAL, GROUPED, scale=per_image, at_least=6),
     ]
@@ -82,7 +79,7 @@ def measure_rivals(rounds: int) -> list[Row]:
 
 def _rivals() -> dict[str, Contender]:
     dataset = make_dataset()
-    gan, at_once = make_gan(), make_gan(update="simultaneous")
+    gan = make_gan()
     batch = Batch(BATCH_SIZE, NUM_CLASSES)
     gan.make_train_function()
     batches, iterator = iter(dataset), iter(dataset)
@@ -92,10 +89,7 @@ def _rivals() -> dict[str, Contender]:
         FLOOR: repeat(bare_step(*make_networks(), batch), STEPS),
         LOOP: repeat(lambda: gan.train_function(iterator), STEPS),
         GROUPED: fit_contender(make_gan(steps_per_execution=8), dataset, STEPS),
-        FIT_AT_ONCE: fit_contender(at_once, dataset, STEPS),
         PLAIN: fit_contender(make_gan(penalty=None), dataset, STEPS),
-        PLAIN_AT_ONCE: fit_contender(make_gan(penalty=None, update="simultaneous"), dataset, STEPS),
-        FLOOR_AT_ONCE: repeat(bare_step(*make_networks(), batch, update="simultaneous"), STEPS),
         PIPELINE: repeat(lambda: next(batches), 10 * STEPS),
         TEXTBOOK: repeat(textbook_step(*make_networks(), batch), STEPS),
         TUTORIAL_HERE: repeat(tutorial_step(*make_networks(), batch), STEPS),

@@ -1,0 +1,1 @@
+"""The commands of `python -m gan`, one file each."""

@@ -1,0 +1,39 @@
+"""`python -m gan classifier`: trains the classifier that a dataset's metrics use."""
+
+import argparse
+from pathlib import Path
+
+from .program import UsageError, shorten, usage_errors
+
+
+def add_command(commands) -> None:
+    """Adds the command to the parser of `python -m gan`."""
+    parser = commands.add_parser(
+        "classifier", help="train the classifier that a dataset's metrics use", allow_abbrev=False
+    )
+    parser.add_argument("dataset", metavar="NAME|PATH", help="as train.py's --dataset")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE.weights.h5", help="where its weights go"
+    )
+    parser.set_defaults(run=_train_classifier)
+
+
+def _train_classifier(options: argparse.Namespace) -> None:
+    from ..data import load
+    from ..files import digest
+    from ..metrics.classifiers import extract, save_classifier, train_classifier
+
+    with usage_errors():
+        dataset = load(options.dataset)
+    if dataset.train_labels is None:
+        raise UsageError(f"{dataset.source} has no labels to train a classifier with")
+    if not options.output.name.endswith(".weights.h5"):
+        raise UsageError(f"--output must end in .weights.h5. Received: {options.output}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    classifier = train_classifier(dataset.train_images, dataset.train_labels)
+    save_classifier(classifier, options.output)
+    print(f"Data:    SHA-256 {dataset.checksum}")
+    print(f"Weights: {shorten(options.output)}, SHA-256 {digest(options.output)}")
+    if dataset.test_labels is not None:
+        _, logits = extract(classifier, dataset.test_images)
+        print(f"Right on {(logits.argmax(1) == dataset.test_labels).mean():.2%} of the test images")

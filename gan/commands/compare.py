@@ -1,0 +1,47 @@
+"""`python -m gan compare`: runs side by side, or the epochs of one run."""
+
+import argparse
+from pathlib import Path
+
+from ..runs import RunFolder
+from .program import UsageError, add_seed, hold, load_gan, shorten, usage_errors
+
+
+def add_command(commands) -> None:
+    """Adds the command to the parser of `python -m gan`."""
+    parser = commands.add_parser(
+        "compare", help="runs side by side; or the epochs of one", allow_abbrev=False
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    add_seed(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.png",
+        help="where the picture goes (default: RUN/comparison.png of one run, comparison.png of several)",
+    )
+    parser.set_defaults(run=_compare)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from ..files import write_whole
+    from ..images import encode_png
+    from ..reports import comparison
+
+    folders = [RunFolder(path) for path in options.runs]
+    is_one = len(folders) == 1
+    output = options.output or (folders[0].path / "comparison.png" if is_one else Path("comparison.png"))
+    if output.suffix != ".png":
+        raise UsageError(f"--output must end in .png. Received: {output}")
+    with usage_errors():
+        for folder in folders:
+            folder.read_whole_config()
+        if is_one:
+            table, picture = comparison.format_epochs(folders[0]), comparison.draw_epochs(folders[0])
+        else:
+            table = comparison.format_runs(folders)
+            picture = comparison.draw_runs([load_gan(path) for path in options.runs], options.seed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with hold(folders[0].path, output):
+        write_whole(output, encode_png(picture))
+    print(table, "", f"Picture: {shorten(output)}", sep="\n")

@@ -1,0 +1,99 @@
+"""`python -m gan generate`: draws images from a run, or from the generator in the package."""
+
+import argparse
+import contextlib
+import secrets
+from pathlib import Path
+
+from ..runs.limits import COUNT, SEED
+from .program import UsageError, hold, load_gan, shorten, usage_errors
+
+COLUMNS = 10
+MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
+
+
+def add_command(commands) -> None:
+    """Adds the command to the parser of `python -m gan`."""
+    parser = commands.add_parser(
+        "generate", help="draw images from a run, or from the package's own generator", allow_abbrev=False
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="RUN",
+        help="folder of a finished run (default: the generator of MNIST in the package)",
+    )
+    parser.add_argument(
+        "--count", type=_count, default=100, metavar="N", help="how many images (default: 100)"
+    )
+    parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
+    parser.add_argument(
+        "--seed", type=SEED, metavar="N", help="draw the same images each time (default: a random seed)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); a name "
+        "without a suffix for a folder of single PNG files (default: RUN/generated.png; without RUN "
+        "generated.png)",
+    )
+    parser.set_defaults(run=_generate)
+
+
+def _count(text: str) -> int:
+    count = COUNT(text)
+    if count > MOST_IMAGES:
+        raise argparse.ArgumentTypeError(f"{text} images are too many: the limit is {MOST_IMAGES:,}")
+    return count
+
+
+def _generate(options: argparse.Namespace) -> None:
+    from ..sampling import draw, load_trained_generator
+
+    output = options.output or (options.folder or Path()) / "generated.png"
+    if output.suffix not in ("", ".png", ".npy"):
+        raise UsageError(f"--output must end in .png or .npy, or name a new folder. Received: {output}")
+    if not output.suffix and output.exists():
+        raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
+    with usage_errors():
+        generator = load_gan(options.folder).sampler if options.folder else load_trained_generator()
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    images = draw(generator, options.count, _labels(generator, options), seed)
+    (output.parent if output.suffix else output).mkdir(parents=True, exist_ok=True)
+    with hold(options.folder, output) if options.folder else contextlib.nullcontext():
+        _write(output, images)
+    print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
+
+
+def _labels(generator, options: argparse.Namespace):
+    import numpy as np
+
+    from ..sampling import count_classes
+
+    classes = count_classes(generator)
+    if options.digit is None:
+        return None if classes is None else np.arange(options.count) % classes
+    if classes is None:
+        raise UsageError(f"{options.folder} was trained without labels: it cannot draw one digit only")
+    if not 0 <= options.digit < classes:
+        source = options.folder or "the package's generator"
+        raise UsageError(f"--digit {options.digit}: {source} has the classes 0 to {classes - 1}")
+    return np.full(options.count, options.digit)
+
+
+def _write(output: Path, images) -> None:
+    import numpy as np
+
+    from ..files import whole_file, write_whole
+    from ..images import encode_png, make_grid
+
+    if output.suffix == ".npy":
+        with whole_file(output) as temporary:
+            np.save(temporary, images)
+    elif output.suffix == ".png":
+        write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)))))
+    else:
+        for number, image in enumerate(images):
+            write_whole(output / f"{number:05d}.png", encode_png(image))

@@ -1,0 +1,123 @@
+"""The arrays of a dataset, and the checks that they pass."""
+
+import dataclasses
+import hashlib
+from functools import cached_property
+
+import numpy as np
+
+from ..images import check_range
+
+LARGEST_SIDE = 512  # pixels; the networks grow with the square of it
+LARGEST_PAYLOAD = 2 << 30  # bytes that a reader unpacks; a header that promises more is broken or hostile
+
+
+class DataError(ValueError):
+    """Data that cannot be used. The message is one line for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Images as uint8 (count, height, width, channels), labels as int32 (count,) or None.
+
+    Attributes:
+        name: a known name, or the name of the file or folder. Run names and configs contain it.
+        source: a known name or an absolute path. `load(source)` loads the same data again.
+        notice: a message for the user, or "".
+    """
+
+    name: str
+    source: str
+    train_images: np.ndarray
+    train_labels: np.ndarray | None = None
+    test_images: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    notice: str = ""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.train_images.shape[1:]
+
+    @property
+    def num_classes(self) -> int | None:
+        """The largest label plus one, or None without labels."""
+        return None if self.train_labels is None else int(self.train_labels.max()) + 1
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of the training images and labels and their shapes, in hexadecimal."""
+        summary = hashlib.sha256()
+        for array in (self.train_images, self.train_labels):
+            if array is not None:
+                summary.update(repr((array.shape, array.dtype.str)).encode())
+                summary.update(np.ascontiguousarray(array))
+        return summary.hexdigest()
+
+
+def make_dataset(
+    name: str, source: str, train_images, train_labels=None, test_images=None, test_labels=None
+) -> Dataset:
+    """Checks the arrays that a reader found and converts them to a `Dataset`."""
+    train = Dataset(name, source, *_check_split(f"{source}: training", train_images, train_labels))
+    if test_images is None:
+        return train
+    test_images, test_labels = _check_split(f"{source}: test", test_images, test_labels, train)
+    return dataclasses.replace(train, test_images=test_images, test_labels=test_labels)
+
+
+def _check_split(name: str, images, labels, train: Dataset | None = None) -> tuple:
+    """Checks one split and returns its images and labels. A test split must match `train`."""
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    labels = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"{name} images must be uint8 (0..255). Received: {images.dtype}. Convert them before saving."
+        )
+    check_images(images, f"{name} images")
+    shape = images.shape[1:]
+    if max(shape) > LARGEST_SIDE:
+        raise DataError(
+            f"{name} images must have at most {LARGEST_SIDE} pixels a side. Received: shape={images.shape}"
+        )
+    if train is None:
+        num_classes, reason = len(images), "at most one class for each image"
+    else:
+        num_classes, reason = train.num_classes, "like the training labels"
+        if shape != train.image_shape:
+            raise DataError(
+                f"{name} images must have the shape of the training images, {train.image_shape}. "
+                f"Received: {shape}"
+            )
+    check_labels(images, labels, num_classes, f"{name} labels", f" ({reason})")
+    return images, None if labels is None else labels.astype(np.int32)
+
+
+def check_images(images: np.ndarray, name: str = "images") -> None:
+    """Raises DataError unless the images have a shape, type and range that a GAN accepts."""
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
+        raise DataError(
+            f"{name} must have shape (count, height, width, channels), gray (1) or color (3), and not "
+            f"be empty. Received: shape={images.shape}"
+        )
+    try:
+        check_range(images)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def check_labels(
+    images, labels, num_classes: int | None = None, name: str = "labels", reason: str = ""
+) -> None:
+    """Raises DataError unless each image has an integer label in 0..num_classes-1, or `labels` is None."""
+    if labels is None:
+        return
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{name} must be integers of shape ({len(images)},), one for each image. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    low, high = labels.min(), labels.max()
+    largest = np.iinfo(np.int32).max if num_classes is None else num_classes - 1
+    if low < 0 or high > largest:
+        raise DataError(f"{name} must lie in 0..{largest}{reason}. Received: labels from {low} to {high}")

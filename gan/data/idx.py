@@ -1,0 +1,102 @@
+"""Reads IDX files, the format of MNIST, gzipped or plain.
+
+Big-endian: two zero bytes, one byte for the type, one byte for the number of dimensions, four bytes
+for the size of each dimension, then the values, last dimension first. The reader checks a header
+against the bytes that follow, and never holds more bytes than the header promises.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .dataset import LARGEST_PAYLOAD, DataError, Dataset, make_dataset
+
+UNSIGNED_BYTE = 0x08
+DIMENSIONS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labels": 1}
+
+
+def load_idx_folder(folder: Path) -> Dataset:
+    """Loads a folder of IDX files with MNIST's names. Labels and test files may be missing."""
+    paths = find_idx_files(folder)
+    if paths[0] is None:
+        raise DataError(f"{folder}: found no IDX file of training images, such as train-images-idx3-ubyte.gz")
+    arrays = [path and read_idx(path, size) for path, size in zip(paths, DIMENSIONS.values(), strict=True)]
+    return make_dataset(folder.name, str(folder), *arrays)
+
+
+def find_idx_files(folder: Path) -> list[Path | None]:
+    """Finds the file of each name in `DIMENSIONS`, gzipped or plain; None for a missing file."""
+    return [_find_one(folder, f"*{name}*") for name in DIMENSIONS]
+
+
+def _find_one(folder: Path, pattern: str) -> Path | None:
+    # A name that begins with a dot belongs to a download that still runs or was killed.
+    found = sorted(path for path in folder.glob(pattern) if path.is_file() and path.name[0] != ".")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"{folder}: expected one file named {pattern}. Received: {names}. Keep one of them.")
+    return found[0] if found else None
+
+
+def read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """Reads an IDX file of unsigned bytes.
+
+    Args:
+        path: the file. Its content tells whether it is gzipped; its name does not matter.
+        dimensions: 3 for images, 1 for labels.
+
+    Returns:
+        uint8 array with `dimensions` dimensions, which owns its memory.
+
+    Raises:
+        DataError: with the file and the problem.
+    """
+    try:
+        with open(path, "rb") as raw:
+            is_gzip = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            with gzip.open(raw) if is_gzip else raw as file:
+                return _read_array(file, dimensions)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        known = {EOFError: "it is truncated", zlib.error: "its compressed data are damaged"}
+        reason = known.get(type(error)) or getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path}: not a usable IDX file: {reason}") from error
+
+
+def _read_array(file, dimensions: int) -> np.ndarray:
+    header = file.read(4)
+    if len(header) < 4:
+        raise ValueError(f"it ends within its header, after {len(header)} bytes")
+    if header[:2] != b"\0\0":
+        raise ValueError(f"it must start with two zero bytes, but starts with {header!r}")
+    kind, found = header[2], header[3]
+    if kind != UNSIGNED_BYTE:
+        raise ValueError(f"its values must be unsigned bytes (type 0x08), but have type 0x{kind:02x}")
+    if found != dimensions:
+        raise ValueError(f"it must have {dimensions} dimensions (images 3, labels 1), but has {found}")
+    sizes = file.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise ValueError(f"it ends within its header, after {4 + len(sizes)} bytes")
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    expected = math.prod(shape)
+    if not 0 < expected <= LARGEST_PAYLOAD:
+        raise ValueError(
+            f"it must hold 1 to {LARGEST_PAYLOAD} values, but its header {shape} says {expected}"
+        )
+    payload = _read_at_most(file, expected + 1)
+    if len(payload) != expected:
+        seen = len(payload) if len(payload) < expected else "more"
+        raise ValueError(f"its header {shape} says {expected} values, but {seen} follow")
+    return np.frombuffer(payload, np.uint8).reshape(shape)
+
+
+def _read_at_most(file, count: int) -> bytearray:
+    """Reads up to `count` bytes in pieces, so that memory grows with the file and not with its header."""
+    payload = bytearray()
+    while len(payload) < count and (piece := file.read(min(1 << 20, count - len(payload)))):
+        payload += piece
+    return payload

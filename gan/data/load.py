@@ -1,0 +1,53 @@
+"""Loads datasets by name or path."""
+
+import dataclasses
+from pathlib import Path
+
+from .dataset import DataError, Dataset
+from .idx import load_idx_folder
+from .known import MIRRORS, load_digits, load_known
+from .npz import load_npz
+
+NAMES = ("auto", *MIRRORS, "digits")
+
+
+def load(source: str) -> Dataset:
+    """Loads a dataset by its name or path.
+
+    - "auto": MNIST if it is here or can be downloaded, else the embedded digits, with a notice.
+    - "mnist", "fashion_mnist": from the cache (`~/.keras/datasets`, or under `$KERAS_HOME`) or by
+      download.
+    - "digits": 1,797 real handwritten digits in this package, scaled from 8x8 to 28x28.
+    - a folder of IDX files with MNIST's names (`train-images…`, `train-labels…`, `t10k-…`). Labels and
+      test files may be missing.
+    - an `.npz` file with uint8 images `x_train`, and perhaps integer labels `y_train`, and `x_test`,
+      `y_test`.
+
+    Raises:
+        DataError: one line with the file, the problem and the remedy.
+    """
+    if source == "auto":
+        try:
+            return load_known("mnist")
+        except DataError as error:
+            notice = (
+                f"MNIST could not be downloaded ({error.__cause__}), so this run uses the 8x8 digits of "
+                "this package. Samples will be coarser. Run `--dataset mnist` to read how to supply MNIST."
+            )
+            return dataclasses.replace(load_digits(), notice=notice)
+    if source == "digits":
+        return load_digits()
+    if source in MIRRORS:
+        return load_known(source)
+    try:
+        path = Path(source).expanduser().resolve()
+        if source and path.is_dir():
+            return load_idx_folder(path)
+        if path.suffix == ".npz" and path.is_file():
+            return load_npz(path)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
+    raise DataError(
+        f"No such dataset. Accepted: {', '.join(NAMES)}, a folder of IDX files, or an .npz file. "
+        f"Received: {source!r}"
+    )

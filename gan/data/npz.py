@@ -1,0 +1,35 @@
+"""Reads .npz files, the format of `numpy.savez` and of `keras.datasets`."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from .dataset import LARGEST_PAYLOAD, DataError, Dataset, make_dataset
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def load_npz(path: Path) -> Dataset:
+    """Loads an .npz file with the array `x_train`, and perhaps `y_train`, `x_test` and `y_test`."""
+    try:
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
+            _refuse_bombs(archive)
+            arrays = {key: file[key] for key in ARRAYS if key in file}
+            names = file.files
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("one of its arrays is not in NumPy's format")
+    except Exception as error:  # NumPy and zipfile raise errors of many kinds for damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not a usable .npz file: {reason}") from error
+    if "x_train" not in arrays:
+        raise DataError(f"{path}: the training images must be named x_train. Received: {names}")
+    return make_dataset(path.stem, str(path), *map(arrays.get, ARRAYS))
+
+
+def _refuse_bombs(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError for a small file that unpacks to a huge size."""
+    members = [item for item in archive.infolist() if item.filename.removesuffix(".npy") in ARRAYS]
+    unpacked = sum(item.file_size for item in members)
+    if unpacked > LARGEST_PAYLOAD:
+        raise ValueError(f"its arrays unpack to {unpacked:,} bytes; at most {LARGEST_PAYLOAD:,} are read")

@@ -1,0 +1,86 @@
+"""Endless batches whose order follows from (seed, step) alone, so that a run resumes at any step."""
+
+import numpy as np
+import tensorflow as tf
+
+from ..images import to_float
+from .dataset import check_images, check_labels
+
+BATCHES_AHEAD = 2
+
+
+def pipeline(
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    num_classes: int | None = None,
+) -> tf.data.Dataset:
+    """Turns arrays into endless batches, in a random order that follows from the seed and the step.
+
+    Each pass over the data holds every image once, in an order of its own. A batch may span the end of
+    one pass and the start of the next. Images are converted to floats when their batch is made.
+
+    Args:
+        images: (count, height, width, channels), uint8 0..255 or floats in [-1, 1].
+        labels: integers (count,), from 0; or None.
+        batch_size: number of images in a batch.
+        seed: integer that determines the order.
+        start_step: number of batches to skip. A resumed run skips the batches that it has seen.
+        num_classes: number of classes of the GAN. Labels must be smaller. None: no such check.
+
+    Returns:
+        A dataset of `images` (batch_size, height, width, channels), float32 in [-1, 1], or of
+        `(images, labels)` with int32 labels (batch_size,).
+
+    Raises:
+        DataError: when the arrays have the wrong shape, type or range.
+
+    Example:
+
+    ```python
+    digits = load("digits")
+    dataset = pipeline(digits.train_images, digits.train_labels, batch_size=64, seed=0)
+    gan.fit(dataset, steps_per_epoch=500)
+    ```
+    """
+    check_images(images)
+    check_labels(images, labels, num_classes)
+    arrays = [tf.constant(images)] + ([] if labels is None else [tf.constant(labels, tf.int32)])
+
+    @tf.autograph.experimental.do_not_convert  # conversion takes time and would change nothing
+    def make_batch(step):
+        positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        rows = _shuffle(positions, len(images), seed)
+        batch = [tf.gather(array, rows) for array in arrays]
+        floats = tf.cast(batch[0], tf.float32)
+        batch[0] = to_float(floats) if images.dtype == np.uint8 else floats
+        return batch[0] if labels is None else tuple(batch)
+
+    dataset = tf.data.Dataset.counter(start_step).map(make_batch, num_parallel_calls=2)
+    options = tf.data.Options()
+    # There is nothing to tune here, and the autotuning thread, which sleeps ever longer between its
+    # turns, makes the end of `fit` wait for its next turn.
+    options.autotune.enabled = False
+    return _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
+
+
+def _shuffle(positions, count: int, seed: int):
+    """Maps positions in the endless sequence to rows of the arrays.
+
+    The number of the pass is part of the key, so each pass has its own permutation.
+    """
+    passes, index = positions // count, positions % count
+    keys = tf.stack([tf.fill(tf.shape(passes), tf.constant(seed, tf.int64)), passes, passes * 0], 1)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=index, seed=keys, max_index=tf.constant(count - 1, tf.int64), rounds=4
+    )
+
+
+def _prefetch(dataset: tf.data.Dataset, gpus: list) -> tf.data.Dataset:
+    """Prepares batches ahead: in GPU memory if there is a GPU and no strategy distributes the batches."""
+    if gpus and not tf.distribute.has_strategy():
+        return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name, BATCHES_AHEAD))
+    return dataset.prefetch(BATCHES_AHEAD)

@@ -1,0 +1,28 @@
+"""Measures how good samples are: metrics for `compile`, distances, classifiers and the whole report."""
+
+from .classifiers import Classifier, classifier_for, load_classifier
+from .distances import (
+    Neighborhoods,
+    classifier_score,
+    compare_neighborhoods,
+    frechet_distance,
+    kernel_distance,
+)
+from .evaluation import evaluate, format_report
+from .streaming import ClassBalance, ClassifierScore, FrechetDistance
+
+__all__ = [
+    "ClassBalance",
+    "Classifier",
+    "ClassifierScore",
+    "FrechetDistance",
+    "Neighborhoods",
+    "classifier_for",
+    "classifier_score",
+    "compare_neighborhoods",
+    "evaluate",
+    "format_report",
+    "frechet_distance",
+    "kernel_distance",
+    "load_classifier",
+]

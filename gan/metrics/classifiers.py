@@ -1,0 +1,221 @@
+"""The frozen classifiers whose features and predictions the metrics use.
+
+Distances in different feature spaces are not comparable. So the weights of the classifiers of MNIST and of
+the embedded digits are in the package, with a checksum. Any other labeled dataset gets its own classifier,
+which is trained once.
+"""
+
+import functools
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from ..data import Dataset, pipeline
+from ..files import cache_folder, digest, whole_file
+from ..images import to_float
+
+FEATURES = 64
+BATCH_SIZE = 128
+TRAINING_STEPS = 6000
+MOST_PASSES = 500  # a small dataset gets fewer steps
+LEARNING_RATE = 3e-3
+EXTRACT_BATCH_SIZE = 500
+ASSETS = Path(__file__).parents[1] / "assets"
+
+# name: SHA-256 of the data it was trained on (`Dataset.checksum`), SHA-256 of its weights' file
+SHIPPED = {
+    "mnist": (
+        "408385849ab99eb4583b31d2944dbba473c58ed81eb0dac7760e281edbf0378c",
+        "d15a098a45d0fa401f6b3cd42c16dcb4088ff0224fad260b0e92b5f065a0542f",
+    ),
+    "digits": (
+        "e5d837bce25bd7e83dc6fd6f1d6d5d95828199b90071edb5e4716d4672a7774b",
+        "81872f7ba2a17e8f2d2b312c3368010910aec6aa915e19a75eb4a45e28dfa0b8",
+    ),
+}
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class Classifier(keras.Model):
+    """Classifies images with a small convolutional network whose last hidden layer has 64 features.
+
+    It has four convolutions, a dense layer of 64 features, and a dense layer of logits. It computes in
+    float32 under every dtype policy, so that metrics do not depend on the policy.
+
+    Args:
+        image_shape: (height, width, channels) of the images, which are float32 in [-1, 1].
+        num_classes: number of classes, at least 2.
+
+    Attributes:
+        shipped_name: the name of a classifier in the package, by which metrics save it; None for any other.
+
+    Example:
+
+    ```python
+    classifier = load_classifier("mnist")
+    images = keras.ops.zeros((16, 28, 28, 1))
+    logits, features = classifier(images), classifier.extract(images)    # (16, 10), (16, 64)
+    ```
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, **kwargs):
+        super().__init__(**({"dtype": "float32"} | kwargs))
+        self.image_shape = tuple(image_shape)
+        self.num_classes = num_classes
+        self.shipped_name = None
+        self.body = keras.Sequential([keras.Input(self.image_shape)], name="body")
+        kernels = ((24, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 2))  # filters, size, stride
+        for seed, kernel in enumerate(kernels):
+            self.body.add(seeded(layers.Conv2D, seed, *kernel, padding="same", use_bias=False))
+            self.body.add(layers.BatchNormalization(momentum=0.95, dtype="float32"))
+            self.body.add(layers.ReLU(dtype="float32"))
+        self.body.add(layers.Flatten(dtype="float32"))
+        self.body.add(layers.Dropout(0.3, seed=0, dtype="float32"))
+        self.body.add(seeded(layers.Dense, 4, FEATURES, "relu"))
+        self.head = seeded(layers.Dense, 5, num_classes, name="head")
+        self.build()
+
+    def build(self, input_shape=None):
+        self.head.build((None, FEATURES))
+        self.built = True
+
+    def call(self, images, training=False):
+        return self.head(self.body(images, training=training))
+
+    def extract(self, images):
+        """Returns the features of a batch, (batch, 64); none is negative."""
+        return self.body(images, training=False)
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"image_shape": self.image_shape, "num_classes": self.num_classes}
+
+
+def load_classifier(name: str) -> Classifier:
+    """Loads a classifier of the package, for images of shape (28, 28, 1).
+
+    Args:
+        name: "mnist" or "digits".
+
+    Raises:
+        ValueError: if there is no classifier of this name, or if its file has changed.
+    """
+    if name not in SHIPPED:
+        raise ValueError(
+            f"The package has the classifiers {' and '.join(SHIPPED)}; use `classifier_for` for other data. "
+            f"Received: {name!r}"
+        )
+    return _load_shipped(name)
+
+
+@functools.cache
+def _load_shipped(name: str) -> Classifier:
+    path = ASSETS / f"{name}.weights.h5"
+    if not path.is_file() or digest(path) != SHIPPED[name][1]:
+        raise ValueError(f"{path} is not the file that this package was made with: reinstall the package")
+    classifier = _load(path, (28, 28, 1), 10, name)
+    classifier.shipped_name = name
+    return classifier
+
+
+def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
+    """Returns the classifier for a dataset, or None if the dataset has fewer than two classes.
+
+    The package has the classifiers of MNIST and of the embedded digits, and recognizes their data by its
+    checksum. For any other dataset it trains a classifier and keeps it in `~/.keras/gan` (or
+    `$KERAS_HOME/gan`) for the next call.
+
+    Args:
+        dataset: a dataset that `gan.data.load` returned.
+        verbose: as in `fit`, for the training; 0 prints nothing.
+    """
+    if dataset.num_classes is None or dataset.num_classes < 2:
+        return None
+    for name, (checksum, _) in SHIPPED.items():
+        if dataset.checksum == checksum:
+            return load_classifier(name)
+    path = cache_folder() / "gan" / f"classifier-{dataset.checksum}.weights.h5"
+    if path.is_file():
+        try:
+            return _load(path, dataset.image_shape, dataset.num_classes, dataset.name)
+        except (OSError, ValueError, KeyError):
+            pass  # damaged, or written by another version
+    if verbose:
+        print(f"Training a classifier on {dataset.name}, once; kept in {path.parent}", flush=True)
+    classifier = train_classifier(dataset.train_images, dataset.train_labels, verbose=verbose)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_classifier(classifier, path)
+    except OSError as error:
+        warnings.warn(f"The classifier could not be saved for the next time: {error}", stacklevel=2)
+    return classifier
+
+
+def train_classifier(images: np.ndarray, labels: np.ndarray, verbose: int = 1) -> Classifier:
+    """Trains a classifier on slightly shifted, rotated and zoomed images.
+
+    The same images and labels give the same weights.
+
+    Args:
+        images: uint8 (count, height, width, channels).
+        labels: integers (count,), from 0.
+        verbose: as in `fit`.
+    """
+    batch_size = min(BATCH_SIZE, len(images))
+    steps = min(TRAINING_STEPS, MOST_PASSES * len(images) // batch_size)
+    classifier = Classifier(images.shape[1:], int(labels.max()) + 1)
+    warmup = steps // 10
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classifier.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"])
+    batches = _augmented_batches(images, labels, batch_size)
+    classifier.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=verbose)
+    return classifier
+
+
+def save_classifier(classifier: Classifier, path: Path) -> None:
+    """Writes a classifier's weights, without the optimizer's state, whole or not at all."""
+    bare = Classifier.from_config(classifier.get_config())
+    bare.set_weights(classifier.get_weights())
+    with whole_file(path) as temporary:
+        bare.save_weights(temporary)
+
+
+def extract(classifier: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the features (count, 64) and the logits (count, num_classes) of uint8 images."""
+    parts = []
+    for start in range(0, len(pixels), EXTRACT_BATCH_SIZE):
+        batch = pixels[start : start + EXTRACT_BATCH_SIZE].astype(np.float32)
+        features = classifier.extract(to_float(batch))
+        parts.append((features, classifier.head(features)))
+    features, logits = map(np.concatenate, zip(*parts, strict=True))
+    return features, logits
+
+
+def seeded(layer_class: type, seed: int, *args, **kwargs) -> keras.Layer:
+    """Makes a layer with weights: its own seed and float32, so that only the data decides a result."""
+    initializer = keras.initializers.GlorotUniform(seed)
+    return layer_class(*args, kernel_initializer=initializer, dtype="float32", **kwargs)
+
+
+def _load(path: Path, image_shape: tuple, num_classes: int, name: str) -> Classifier:
+    classifier = Classifier(image_shape, num_classes, name=f"{name}_classifier")
+    classifier.load_weights(path)
+    classifier.trainable = False
+    return classifier
+
+
+def _augmented_batches(images: np.ndarray, labels: np.ndarray, batch_size: int):
+    augment = keras.Sequential(
+        [
+            layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", seed=1, dtype="float32"),
+            layers.RandomRotation(0.03, fill_mode="nearest", seed=2, dtype="float32"),
+            layers.RandomZoom(0.1, 0.1, fill_mode="nearest", seed=3, dtype="float32"),
+        ]
+    )
+    batches = pipeline(images, labels, batch_size=batch_size, seed=0)
+    return batches.map(lambda images, labels: (augment(images, training=True), labels)).prefetch(2)

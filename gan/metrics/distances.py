@@ -1,0 +1,196 @@
+"""Compares real and generated images by arrays of their features or logits.
+
+A number means little alone. Compare it with its floor: the same number of other real images.
+"""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+SUMS = "float64"  # a covariance is a small difference of large sums
+ROWS_AT_ONCE = 500
+
+
+class Neighborhoods(NamedTuple):
+    """Precision, recall, density and coverage: see `compare_neighborhoods`."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> float:
+    """Computes the Fréchet distance, as the metric `FrechetDistance` does.
+
+    Args:
+        real_features: (count, length).
+        fake_features: (count, length); the two counts may differ.
+    """
+    moments = []
+    for features in (real_features, fake_features):
+        features = np.asarray(features, SUMS)
+        moments += mean_and_covariance(np.float64(len(features)), features.sum(0), features.T @ features)
+    return float(frechet(*moments))
+
+
+def classifier_score(logits: np.ndarray) -> float:
+    """Computes the score of generated images' logits (count, classes), as `ClassifierScore` does."""
+    return float(score(*sum_probabilities(ops.convert_to_tensor(logits))))
+
+
+def kernel_distance(real_features: np.ndarray, fake_features: np.ndarray) -> tuple[float, float]:
+    """Computes the unbiased kernel inception distance (KID) and its standard error.
+
+    The squared maximum mean discrepancy with the kernel (x·y / length + 1)^3, in its unbiased form: its mean
+    for two samples of one distribution is 0, so it may be negative. The standard error is the jackknife's,
+    which leaves out each image once. Reference: Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401,
+    sections 3 and 4.
+
+    Args:
+        real_features: (count, length), at least two.
+        fake_features: (count, length), at least two.
+
+    Raises:
+        ValueError: if there are fewer.
+    """
+    real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
+    m, n = len(real_features), len(fake_features)
+    if min(m, n) < 2:
+        raise ValueError(
+            f"The kernel distance needs at least 2 real and 2 generated images. Received: {m} and {n}"
+        )
+    real = _kernel_row_sums(real_features, real_features) - _self_kernel(real_features)
+    fake = _kernel_row_sums(fake_features, fake_features) - _self_kernel(fake_features)
+    real_across = _kernel_row_sums(real_features, fake_features)
+    fake_across = _kernel_row_sums(fake_features, real_features)
+    across = real_across.sum()
+    distance = real.sum() / (m * (m - 1)) + fake.sum() / (n * (n - 1)) - 2 * across / (m * n)
+    variance = 0.0
+    for own, own_across, count, other in ((real, real_across, m, n), (fake, fake_across, n, m)):
+        if count > 2:
+            left_out = (own.sum() - 2 * own) / ((count - 1) * (count - 2))
+            left_out -= 2 * (across - own_across) / ((count - 1) * other)
+            variance += (count - 1) / count * ((left_out - left_out.mean()) ** 2).sum()
+    return float(distance), math.sqrt(variance)
+
+
+def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, k: int = 5) -> Neighborhoods:
+    """Computes precision, recall, density and coverage.
+
+    The neighborhood of a feature is the open ball whose radius is the distance to its k-th nearest neighbor
+    of its own kind.
+
+    - Precision is the fraction of generated features inside at least one real neighborhood.
+    - Recall is the fraction of real features inside at least one generated neighborhood.
+    - Density is the mean number of real neighborhoods around a generated feature, divided by k.
+    - Coverage is the fraction of real neighborhoods with at least one generated feature inside.
+
+    For two large samples of one distribution and one size, density is about 1 and coverage is about
+    1 - 2^-k; precision and recall are below 1. References: Kynkäänniemi et al. 2019,
+    https://arxiv.org/abs/1904.06991; Naeem et al. 2020, https://arxiv.org/abs/2002.09797, equations 3 and 4.
+
+    Args:
+        real_features: (count, length), more than k.
+        fake_features: (count, length), more than k.
+        k: which nearest neighbor gives the radius.
+
+    Raises:
+        ValueError: if there are fewer.
+    """
+    real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
+    if min(len(real_features), len(fake_features)) <= k:
+        raise ValueError(
+            f"Neighborhoods with k={k} need more than {k} real and {k} generated images. "
+            f"Received: {len(real_features)} and {len(fake_features)}"
+        )
+    real_radii = _neighbor_distances(real_features, k)
+    fake_radii = _neighbor_distances(fake_features, k)
+    balls_around_fake = np.zeros(len(fake_features))
+    is_recalled, is_covered = [], []
+    for rows, distances in _distances(real_features, fake_features):
+        is_in_ball = distances < real_radii[rows, np.newaxis]
+        balls_around_fake += is_in_ball.sum(0)
+        is_covered.append(is_in_ball.any(1))
+        is_recalled.append((distances < fake_radii).any(1))
+    return Neighborhoods(
+        precision=float((balls_around_fake > 0).mean()),
+        recall=float(np.concatenate(is_recalled).mean()),
+        density=float(balls_around_fake.mean() / k),
+        coverage=float(np.concatenate(is_covered).mean()),
+    )
+
+
+def mean_and_covariance(count, total, products):
+    """Returns the mean and the unbiased covariance, from sums; NaN if the count is below two."""
+    mean = total / ops.maximum(count, 1.0)
+    covariance = (products - count * mean[:, None] * mean[None, :]) / ops.maximum(count - 1.0, 1.0)
+    return mean, ops.where(count < 2.0, math.nan, covariance)
+
+
+def frechet(mean, covariance, other_mean, other_covariance):
+    """Returns |m - m'|^2 + Tr(C) + Tr(C') - 2 Tr((C C')^(1/2)).
+
+    The eigenvalues of C C' are those of the symmetric C^(1/2) C' C^(1/2).
+    """
+    is_finite = ops.all(ops.isfinite(covariance)) & ops.all(ops.isfinite(other_covariance))
+    covariance, other_covariance = (
+        ops.where(is_finite, one, ops.zeros_like(one)) for one in (covariance, other_covariance)
+    )
+    values, vectors = ops.linalg.eigh(covariance)
+    root = ops.matmul(vectors * ops.sqrt(ops.maximum(values, 0.0)), ops.transpose(vectors))
+    product = ops.matmul(ops.matmul(root, other_covariance), root)
+    product_values, _ = ops.linalg.eigh((product + ops.transpose(product)) / 2.0)
+    overlap = ops.sum(ops.sqrt(ops.maximum(product_values, 0.0)))
+    spread = ops.trace(covariance) + ops.trace(other_covariance) - 2.0 * overlap
+    distance = ops.maximum(ops.sum(ops.square(mean - other_mean)) + spread, 0.0)
+    return ops.where(is_finite, distance, math.nan)
+
+
+def sum_probabilities(logits):
+    """Returns the count, the sum of the probabilities and the sum of their negative entropies."""
+    log_probabilities = ops.log_softmax(ops.cast(logits, SUMS), axis=-1)
+    probabilities = ops.exp(log_probabilities)
+    count = ops.cast(ops.shape(logits)[0], SUMS)
+    return count, ops.sum(probabilities, axis=0), ops.sum(probabilities * log_probabilities)
+
+
+def score(count, probabilities, negative_entropy):
+    """Returns exp(H(E[p]) - E[H(p)]), from sums; NaN if the count is zero."""
+    mean = probabilities / count
+    entropy_of_mean = -ops.sum(mean * ops.log(ops.maximum(mean, keras.config.epsilon() ** 2)))
+    return ops.exp(entropy_of_mean + negative_entropy / count)
+
+
+def _kernel_row_sums(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Sums the kernel of each row with all columns."""
+    sums = [
+        ((part @ columns.T / columns.shape[1] + 1.0) ** 3).sum(1)
+        for part in np.array_split(rows, math.ceil(len(rows) / ROWS_AT_ONCE))
+    ]
+    return np.concatenate(sums)
+
+
+def _self_kernel(features: np.ndarray) -> np.ndarray:
+    return ((features**2).sum(1) / features.shape[1] + 1.0) ** 3
+
+
+def _neighbor_distances(features: np.ndarray, k: int) -> np.ndarray:
+    """Returns the distance of each feature to its k-th nearest neighbor, without itself."""
+    found = []
+    for rows, distances in _distances(features, features):
+        distances[np.arange(len(distances)), rows] = np.inf
+        found.append(np.partition(distances, k - 1, axis=1)[:, k - 1])
+    return np.concatenate(found)
+
+
+def _distances(rows: np.ndarray, columns: np.ndarray):
+    """Yields the indices of some rows at a time, and their Euclidean distances to all columns."""
+    squares = (columns**2).sum(1)
+    for part in np.array_split(np.arange(len(rows)), math.ceil(len(rows) / ROWS_AT_ONCE)):
+        some = rows[part]
+        squared = (some**2).sum(1)[:, np.newaxis] + squares - 2.0 * (some @ columns.T)
+        yield part, np.sqrt(np.maximum(squared, 0.0))

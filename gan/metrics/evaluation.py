@@ -1,0 +1,279 @@
+"""Measures a generator and makes a report: each number of the samples beside the same number of real images.
+
+The number of real images is the floor. A generator that draws from the distribution of the training images
+would reach it. The real images are training images other than those that the samples are compared with.
+"""
+
+import json
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from ..data import Dataset
+from ..files import cache_folder, write_whole
+from ..images import make_grid
+from .accuracy_score import TRAINING_IMAGES, classification_accuracy
+from .classifiers import Classifier, extract
+from .distances import classifier_score, compare_neighborhoods, frechet_distance, kernel_distance
+from .near_copies import find_near_copies, find_nearest
+
+MOST_IMAGES = 10_000
+NEAREST_SHOWN = 9
+FEWEST_OF_A_CLASS = 10  # a smaller class gets no distances
+FEW_SAMPLES = 2000  # the report of fewer samples has this note
+FEW_SAMPLES_NOTE = "So few images vary by chance: compare a number only with the one beside it."
+SIDES = ("against_test", "against_train")
+# Key in the report: title in the table, and format
+COMPARED = {
+    "frechet_distance": "Fréchet distance",
+    "kernel_distance": "kernel distance (KID)",
+    "kernel_distance_error": "  its standard error",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+}
+ALONE = {
+    "classifier_score": ("classifier score", ".2f"),
+    "smallest_class_share": ("smallest class's share", ".1%"),
+    "label_accuracy": ("label accuracy", ".2%"),
+    "classification_accuracy": ("a classifier trained on them", ".2%"),
+    "near_copies": ("near-copies of training ones", ".2%"),
+}
+OF_A_CLASS = {
+    "fraction": ("fraction", ".1%"),
+    "label_accuracy": ("label accuracy", ".1%"),
+    "frechet_distance": ("Fréchet", ""),
+    "precision": ("precision", ".2f"),
+    "coverage": ("coverage", ".2f"),
+}
+
+
+def evaluate(
+    draw: Callable[[int, np.ndarray | None, int], np.ndarray],
+    dataset: Dataset,
+    classifier: Classifier,
+    *,
+    is_conditional: bool,
+    seed: int = 0,
+    real_accuracy: Callable[[], float] | None = None,
+    say: Callable[[str], None] = print,
+    verbose: int = 1,
+) -> dict:
+    """Compares the samples of a generator with its dataset.
+
+    It draws as many samples as there are test images, but at most 10,000 and at most half as many as there
+    are training images. It compares them with as many test images and with as many training images. A
+    conditional generator draws the labels of random training images.
+
+    Args:
+        draw: the generator as a function of a count, labels and a seed that returns uint8 images (count,
+            height, width, channels), for example `gan.generate`. The labels are integers (count,), or None
+            if `is_conditional` is false.
+        dataset: the dataset that the generator was trained on, with labels.
+        classifier: a classifier of the dataset's classes: see `classifier_for`.
+        is_conditional: whether the generator takes labels.
+        seed: chooses the latents of the samples and the training images.
+        real_accuracy: returns the floor of the classification accuracy score. None: does not measure the
+            score, which takes minutes.
+        say: receives a line about each step of the work.
+        verbose: as in `fit`, for the training that the classification accuracy score needs.
+
+    Returns:
+        A dictionary that JSON can hold; `format_report` makes a table of it.
+
+    Raises:
+        ValueError: if the dataset has no labeled test images, or too few to compare.
+
+    Example:
+
+    ```python
+    digits = load("digits")
+    report = evaluate(gan.generate, digits, classifier_for(digits), is_conditional=True)
+    print(format_report(report))
+    ```
+    """
+    test_images, test_labels = _test_split(dataset)
+    count = min(MOST_IMAGES, len(test_images), len(dataset.train_images) // 2)
+    order = np.random.default_rng(seed).permutation(len(dataset.train_images))
+    floor, reference = order[:count], order[count : 2 * count]
+
+    say(f"Drawing {count:,} samples")
+    labels = dataset.train_labels[floor] if is_conditional else None
+    samples = _Classified(classifier, draw(count, labels, seed), labels)
+    real = _Classified(classifier, dataset.train_images[floor], dataset.train_labels[floor])
+    test = _Classified(classifier, test_images[:count], test_labels[:count])
+    train = _Classified(classifier, dataset.train_images[reference], dataset.train_labels[reference])
+
+    say("Comparing their features with those of real images")
+    report = {
+        "samples": count,
+        "seed": seed,
+        "classifier": {"name": classifier.name, "test_accuracy": test.label_accuracy()},
+        "against_test": _pair(partial(_compare, test.features), samples.features, real.features),
+        "against_train": _pair(partial(_compare, train.features), samples.features, real.features),
+    }
+    say("Searching for near-copies of training images")
+    report["samples_alone"] = _pair(lambda one: _measure_alone(one, dataset.train_images), samples, test)
+    say("Comparing each class")
+    report["classes"] = [_compare_class(label, test, samples, real) for label in range(dataset.num_classes)]
+    if real_accuracy is not None and is_conditional:
+        say(f"Training a classifier on {TRAINING_IMAGES:,} samples (minutes), and testing it on real images")
+        labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % dataset.num_classes
+        drawn = draw(TRAINING_IMAGES, labels, seed)
+        report["samples_alone"]["classification_accuracy"] = {
+            "samples": classification_accuracy(drawn, labels, test_images, test_labels, verbose=verbose),
+            "real": real_accuracy(),
+        }
+    return report
+
+
+def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
+    """Measures the classification accuracy score of the training images, which is its floor, in [0, 1].
+
+    It takes minutes, so the result is kept in `~/.keras/gan` (or `$KERAS_HOME/gan`).
+
+    Raises:
+        ValueError: if the dataset has no labeled test images.
+    """
+    path = cache_folder() / "gan" / f"real-accuracy-{dataset.checksum}.json"
+    try:
+        return json.loads(path.read_text("utf-8"))["test_accuracy"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not measured yet
+    order = np.random.default_rng(0).permutation(len(dataset.train_images))
+    accuracy = classification_accuracy(
+        dataset.train_images[order], dataset.train_labels[order], *_test_split(dataset), verbose=verbose
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({"test_accuracy": accuracy}).encode())
+    except OSError as error:
+        warnings.warn(f"The accuracy of real images could not be saved: {error}", stacklevel=2)
+    return accuracy
+
+
+def draw_nearest(samples: np.ndarray, train_images: np.ndarray) -> np.ndarray:
+    """Draws a row for each sample: the sample, then the nine training images nearest to it.
+
+    Args:
+        samples: uint8 (count, height, width, channels); ten fill a square picture.
+        train_images: uint8 (other count, height, width, channels).
+
+    Returns:
+        A picture, uint8 (height, width, channels).
+
+    Example: `draw_nearest(gan.generate(10, seed=0), digits.train_images)`.
+    """
+    indices, _ = find_nearest(samples, train_images, NEAREST_SHOWN)
+    rows = np.concatenate([samples[:, np.newaxis], train_images[indices]], axis=1)
+    return make_grid(rows.reshape(-1, *samples.shape[1:]), columns=rows.shape[1])
+
+
+def format_report(report: dict) -> str:
+    """Formats a report as tables for a terminal of 80 columns."""
+    count, alone, classifier = (report[key] for key in ("samples", "samples_alone", "classifier"))
+    lines = [
+        f"{count:,} samples, in the features of {classifier['name']}.",
+        f'Its test accuracy is {classifier["test_accuracy"]:.2%}. The columns "real" measure real images.',
+        *([FEW_SAMPLES_NOTE] if count < FEW_SAMPLES else []),
+        "",
+        f"{'':28}{'test images':>22}   {'training images':>22}",
+        f"{'':28}{'samples':>11}{'real':>11}   {'samples':>11}{'real':>11}",
+    ]
+    lines += [_row(title, *(report[side][name] for side in SIDES)) for name, title in COMPARED.items()]
+    lines += ["", f"{'':28}{'samples':>11}{'real':>11}"]
+    lines += [_row(title, alone[name], form=form) for name, (title, form) in ALONE.items() if name in alone]
+    lines += [
+        "",
+        "class" + "".join(f"{title:>15}" for title, _ in OF_A_CLASS.values()),
+        "     " + f"{'samples':>8}{'real':>7}" * len(OF_A_CLASS),
+    ]
+    for figures in report["classes"]:
+        pairs = [(figures.get(name, {}), form) for name, (_, form) in OF_A_CLASS.items()]
+        cells = [_format(pair, "samples", form, 8) + _format(pair, "real", form, 7) for pair, form in pairs]
+        lines.append(f"{figures['class']:<5}{''.join(cells)}")
+    return "\n".join(lines)
+
+
+class _Classified:
+    """Images, with the features and classes that a classifier finds."""
+
+    def __init__(self, classifier: Classifier, images: np.ndarray, labels: np.ndarray | None):
+        self.images = images
+        self.features, self.logits = extract(classifier, images)
+        predictions = self.logits.argmax(1)
+        self.labels = predictions if labels is None else labels
+        self.is_correct = None if labels is None else predictions == labels
+        self.fractions = np.bincount(predictions, minlength=self.logits.shape[1]) / len(images)
+
+    def label_accuracy(self, label: int | None = None) -> float | None:
+        """Returns the fraction whose prediction is the label, of all or of a class; None if there is none."""
+        if self.is_correct is None:
+            return None
+        is_correct = self.is_correct if label is None else self.is_correct[self.labels == label]
+        return float(is_correct.mean()) if len(is_correct) else None
+
+
+def _test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    if dataset.test_images is None or dataset.test_labels is None:
+        raise ValueError(f"{dataset.source} has no labeled test images to compare with")
+    return dataset.test_images, dataset.test_labels
+
+
+def _pair(measure: Callable, samples, real) -> dict[str, dict]:
+    """Measures the samples and the real images in their place: {name: {"samples": …, "real": …}}."""
+    samples, real = measure(samples), measure(real)
+    return {name: {"samples": value, "real": real[name]} for name, value in samples.items()}
+
+
+def _compare(reference: np.ndarray, features: np.ndarray) -> dict[str, float]:
+    distance, error = kernel_distance(reference, features)
+    return {
+        "frechet_distance": frechet_distance(reference, features),
+        "kernel_distance": distance,
+        "kernel_distance_error": error,
+        **compare_neighborhoods(reference, features)._asdict(),
+    }
+
+
+def _measure_alone(images: _Classified, train_images: np.ndarray) -> dict[str, float]:
+    _, distances = find_nearest(images.images, train_images)
+    accuracy = images.label_accuracy()
+    return {
+        "classifier_score": classifier_score(images.logits),
+        "smallest_class_share": float(images.fractions.min()),
+        **({} if accuracy is None else {"label_accuracy": accuracy}),
+        "near_copies": float(find_near_copies(distances).mean()),
+    }
+
+
+def _compare_class(label: int, test: _Classified, samples: _Classified, real: _Classified) -> dict:
+    """Measures one class; its distances only if there are enough images of it."""
+    figures = {"class": label} | _pair(
+        lambda one: {"fraction": float(one.fractions[label]), "label_accuracy": one.label_accuracy(label)},
+        samples,
+        test,
+    )
+    features = [one.features[one.labels == label] for one in (test, samples, real)]
+    count = min(map(len, features))
+    if count >= FEWEST_OF_A_CLASS:
+        reference, *pair = (each[:count] for each in features)
+        compared = _pair(partial(_compare, reference), *pair)
+        figures |= {name: compared[name] for name in OF_A_CLASS if name in compared}
+    return figures
+
+
+def _row(title: str, *pairs: dict, form: str = "") -> str:
+    cells = (_format(pair, "samples", form, 11) + _format(pair, "real", form, 11) for pair in pairs)
+    return f"{title:28}{'   '.join(cells)}"
+
+
+def _format(pair: dict, side: str, form: str, width: int) -> str:
+    """Formats a number in the given form, or with three digits, but a large one without an exponent."""
+    value = pair.get(side)
+    if value is None:
+        return f"{'-':>{width}}"
+    return f"{format(value, form or ('.3g' if abs(value) < 1000 else '.0f')):>{width}}"

@@ -1,0 +1,51 @@
+"""Finds samples that repeat training images, compared pixel by pixel."""
+
+import math
+
+import numpy as np
+
+NEIGHBORS = 50
+NEAR = 0.5  # times the mean distance to the neighbors
+ROWS_AT_ONCE = 500
+
+
+def find_nearest(
+    images: np.ndarray, training_images: np.ndarray, neighbors: int = NEIGHBORS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the nearest training images of each image, the nearest first.
+
+    Args:
+        images: uint8 (count, height, width, channels).
+        training_images: uint8 (other count, height, width, channels).
+        neighbors: how many to find for each image; at most all training images are found.
+
+    Returns:
+        Their indices, (count, neighbors), and their Euclidean distances, for pixels 0..255.
+    """
+    neighbors = min(neighbors, len(training_images))
+    columns = training_images.reshape(len(training_images), -1).astype(np.float32)
+    squares = (columns**2).sum(1)
+    indices, distances = [], []
+    for part in np.array_split(images, math.ceil(len(images) / ROWS_AT_ONCE)):
+        rows = part.reshape(len(part), -1).astype(np.float32)
+        squared = squares - 2.0 * (rows @ columns.T)  # without the row's own square, which is constant
+        found = np.argpartition(squared, neighbors - 1, axis=1)[:, :neighbors]
+        # A difference of large squares is inexact near zero, so the few distances found are computed again.
+        exact = np.sqrt(((columns[found] - rows[:, np.newaxis]) ** 2).sum(2))
+        order = exact.argsort(1, kind="stable")
+        indices.append(np.take_along_axis(found, order, 1))
+        distances.append(np.take_along_axis(exact, order, 1))
+    return np.concatenate(indices), np.concatenate(distances)
+
+
+def find_near_copies(distances: np.ndarray) -> np.ndarray:
+    """Marks the images that are near-copies of a training image, (count,) bool.
+
+    An image is a near-copy if its nearest training image is at most half as far as its 50 nearest are on
+    average. A plain image is near to many training images, so it is not a near-copy. Reference: Carlini et
+    al. 2023, https://arxiv.org/abs/2301.13188, section 5.
+
+    Args:
+        distances: (count, neighbors), as `find_nearest` returns them.
+    """
+    return distances[:, 0] <= NEAR * distances.mean(1)

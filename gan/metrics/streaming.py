@@ -1,0 +1,176 @@
+"""Metrics for `compile(metrics=[...])` that use the features or logits of a frozen network.
+
+They add up sums, so they work on any number of images. A number means little alone. Compare it with its
+floor: the same number of other real images. `distances` has the functions that need all features at once.
+"""
+
+import functools
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from .classifiers import load_classifier
+from .distances import SUMS, frechet, mean_and_covariance, score, sum_probabilities
+
+
+class QualityMetric(keras.metrics.Metric):
+    """Base of the metrics: `update_state(real_images, fake_images)`, float32 batches in [-1, 1].
+
+    A saved GAN holds the networks of its metrics, by name or with their weights.
+
+    Args:
+        network: "mnist" or "digits", the classifiers in the package; or a model of images to the features
+            or logits that the metric needs.
+        name: the metric's name in the logs.
+    """
+
+    def __init__(self, network: str | keras.Model | dict, name: str, dtype=None):
+        super().__init__(dtype=dtype, name=name)
+        if isinstance(network, dict):
+            network = keras.saving.deserialize_keras_object(network)
+        self.network = getattr(network, "shipped_name", None) or network
+        self._callable = load_classifier(self.network) if isinstance(self.network, str) else network
+        if not callable(self._callable):
+            raise ValueError(f"`network` must be a name or a Keras model. Received: network={network!r}")
+
+    def _add_sums(self, prefix: str = "", **shapes: tuple) -> list[keras.Variable]:
+        add = functools.partial(self.add_variable, initializer="zeros", dtype=SUMS)
+        return [add(shape, name=prefix + name) for name, shape in shapes.items()]
+
+    def get_config(self) -> dict:
+        is_named = isinstance(self.network, str)
+        network = self.network if is_named else keras.saving.serialize_keras_object(self.network)
+        return super().get_config() | {"network": network}
+
+    def save_assets(self, directory: str) -> None:
+        """Saves the network's weights, unless the config names the network."""
+        if not isinstance(self.network, str):
+            self.network.save_weights(f"{directory}/{self.name}.weights.h5")
+
+    def load_assets(self, directory: str) -> None:
+        """Loads the weights that `save_assets` saved."""
+        if not isinstance(self.network, str):
+            self.network.load_weights(f"{directory}/{self.name}.weights.h5")
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class FrechetDistance(QualityMetric):
+    """Measures the Fréchet distance between the features of real and of generated images.
+
+    Two Gaussians with the features' means and covariances have the distance
+    |m - m'|^2 + Tr(C + C' - 2 (C C')^(1/2)). It is 0 if both agree. It depends on the number of images, and
+    more strongly the fewer they are. It is NaN before two images were seen, and after a feature that is not
+    finite. Reference: Heusel et al. 2017, https://arxiv.org/abs/1706.08500, equation 6.
+
+    Args:
+        network: "mnist" or "digits"; or a model of images to features (batch, length); or a model with a
+            method `extract` that returns features.
+        name: the metric's name in the logs.
+
+    Example:
+
+    ```python
+    gan.compile(metrics=[FrechetDistance("mnist"), ClassifierScore("mnist"), ClassBalance("mnist")])
+    stop = keras.callbacks.EarlyStopping("val_frechet_distance", mode="min", patience=3)
+    gan.fit(dataset, steps_per_epoch=900, epochs=20, validation_data=test_dataset, callbacks=[stop])
+    ```
+    """
+
+    def __init__(self, network="mnist", name: str = "frechet_distance", dtype=None):
+        super().__init__(network, name, dtype)
+        self._extract = getattr(self._callable, "extract", self._callable)
+        length = _output_length(self._callable, self._extract)
+        shapes = {"count": (), "sum": (length,), "products": (length, length)}
+        self._moments = [self._add_sums(kind, **shapes) for kind in ("real_", "fake_")]
+
+    def update_state(self, real_images, fake_images):
+        for images, (count, total, products) in zip((real_images, fake_images), self._moments, strict=True):
+            features = ops.cast(self._extract(images), SUMS)
+            count.assign_add(ops.cast(ops.shape(features)[0], SUMS))
+            total.assign_add(ops.sum(features, axis=0))
+            products.assign_add(ops.matmul(ops.transpose(features), features))
+
+    def result(self):
+        real, fake = (mean_and_covariance(*sums) for sums in self._moments)
+        return ops.cast(frechet(*real, *fake), self.dtype)
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class ClassifierScore(QualityMetric):
+    """Measures exp(E[KL(p(y|x) || p(y))]) of the class probabilities of generated images.
+
+    It lies between 1 and the number of classes. It is high if the classifier is certain about each image and
+    the classes are balanced. It is the "inception score" of Salimans et al. 2016,
+    https://arxiv.org/abs/1606.03498, section 4, with the classifier's own classes. It does not look at real
+    images, and it does not notice repeated images.
+
+    Args:
+        network: "mnist" or "digits"; or a model of images to logits (batch, classes).
+        name: the metric's name in the logs.
+    """
+
+    def __init__(self, network="mnist", name: str = "classifier_score", dtype=None):
+        super().__init__(network, name, dtype)
+        length = _output_length(self._callable, self._callable)
+        self._sums = self._add_sums(count=(), probabilities=(length,), negative_entropy=())
+
+    def update_state(self, real_images, fake_images):
+        for total, value in zip(self._sums, sum_probabilities(self._callable(fake_images)), strict=True):
+            total.assign_add(value)
+
+    def result(self):
+        return ops.cast(score(*self._sums), self.dtype)
+
+
+@keras.saving.register_keras_serializable(package="gan")
+class ClassBalance(QualityMetric):
+    """Measures the fraction of generated images in the smallest class, as the classifier predicts it.
+
+    It lies between 0 (a class is missing) and 1 / classes (all classes are equally large).
+
+    Args:
+        network: "mnist" or "digits"; or a model of images to logits (batch, classes).
+        name: the metric's name in the logs.
+        per_class: whether the logs also have the fraction of each class: `class_share_0`,
+            `class_share_1`, ….
+    """
+
+    def __init__(
+        self, network="mnist", name: str = "smallest_class_share", dtype=None, per_class: bool = False
+    ):
+        super().__init__(network, name, dtype)
+        self.per_class = per_class
+        (self._counts,) = self._add_sums(counts=(_output_length(self._callable, self._callable),))
+
+    def update_state(self, real_images, fake_images):
+        logits = self._callable(fake_images)
+        self._counts.assign_add(ops.sum(ops.one_hot(ops.argmax(logits, -1), logits.shape[-1], dtype=SUMS), 0))
+
+    def result(self):
+        fractions = ops.cast(self._counts / ops.maximum(ops.sum(self._counts), 1.0), self.dtype)
+        smallest = ops.min(fractions)
+        if not self.per_class:
+            return smallest
+        each = {f"class_share_{label}": fractions[label] for label in range(fractions.shape[0])}
+        return {self.name: smallest} | each
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"per_class": self.per_class}
+
+
+def _output_length(network, function: Callable) -> int:
+    """Returns the length of the vectors that a network makes of images."""
+    shape = getattr(network, "image_shape", None) or getattr(network, "input_shape", (None,))[1:]
+    if not shape or None in shape:
+        raise ValueError(
+            "`network` must be a built Keras model with a fixed image size: give its `keras.Input` the "
+            f"shape (height, width, channels). Received: network={network!r}"
+        )
+    output = function(ops.zeros((1, *shape)))
+    if len(output.shape) != 2:
+        raise ValueError(
+            "`network` must make one vector of each image: end it in a pooling or a dense layer. "
+            f"Received: output of shape (batch, {', '.join(map(str, output.shape[1:]))})"
+        )
+    return output.shape[-1]

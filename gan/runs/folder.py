@@ -1,0 +1,101 @@
+"""The files of a run folder."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..files import read_json, remove_leftovers, write_json
+from .lock import lock
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: the folder.
+
+    Example: `RunFolder("runs/one").samples` is `Path("runs/one/samples")`.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.config = self.path / "config.json"  # every setting
+        self.samples = self.path / "samples"  # a picture of samples for each epoch
+        self.checkpoints = self.path / "checkpoints"  # to resume from
+        self.logs = self.path / "logs"  # for TensorBoard
+        self.history = self.path / "history.csv"  # the logs, one row for each epoch
+        self.model = self.path / "gan.keras"  # the whole trained GAN
+        self.generator = self.path / "generator.keras"  # the generator alone: its average, if there is one
+        self.evaluation = self.path / "evaluation"  # report.json and nearest.png of `python -m gan evaluate`
+
+    @contextlib.contextmanager
+    def open_for_writing(self) -> Iterator[None]:
+        """Creates the folder if it is missing, and keeps other processes from writing into it.
+
+        Removes the unfinished files of a process that was killed.
+
+        Raises:
+            LockedError: one line, when another process writes into it.
+            ValueError: one line, when a part of it is a link, or neither a file nor a folder.
+            OSError: when it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._refuse_links()
+        with lock(self.path):
+            remove_leftovers(self.path)
+            yield
+
+    def _refuse_links(self) -> None:
+        for parent, folders, files in os.walk(self.path):
+            for part in (Path(parent, name) for name in folders + files):
+                is_odd = part.exists() and not (part.is_dir() or part.is_file())  # or it is gone by now
+                if part.is_symlink() or is_odd:
+                    raise ValueError(
+                        f"{part} is a link or no file: a run writes into its own folder only; put it there"
+                    )
+
+    def is_empty(self) -> bool:
+        """Tells whether it has no files yet, except the hidden ones of a process that died at its start."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        return all(part.name.startswith(".") for part in self.path.iterdir())
+
+    def write_config(self, config: dict) -> None:
+        """Writes the settings; the folder must be there."""
+        write_json(self.config, config)
+
+    def read_config(self) -> dict:
+        """Reads the settings.
+
+        Raises:
+            ValueError: one line, when this is not a run folder or its config is damaged.
+        """
+        try:
+            return read_json(self.config)
+        except OSError as error:
+            raise ValueError(f"{self.path} is not a run folder: no config.json ({error.strerror})") from None
+        except ValueError as error:
+            raise ValueError(f"{self.config} is damaged: {error}") from None
+
+    def read_whole_config(self) -> dict:
+        """Reads the settings, and checks that all parts are there that describe a run's data.
+
+        Raises:
+            ValueError: one line, as `read_config`.
+        """
+        config = self.read_config()
+        settings, data = config.get("settings"), config.get("data")
+        is_whole = (
+            isinstance(settings, dict)
+            and isinstance(data, dict)
+            and isinstance(settings.get("dataset"), str)
+            and isinstance(settings.get("seed"), int)
+            and isinstance(data.get("checksum"), str)
+            and isinstance(data.get("image_shape"), list)
+            and [type(size) for size in data["image_shape"]] == [int] * 3
+            and min(data["image_shape"]) > 0
+        )
+        if not is_whole:
+            raise ValueError(f"{self.config} is damaged: settings or data are missing")
+        return config

@@ -1,0 +1,115 @@
+"""Drawing images from any generator, and the trained generator in the package."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from .files import digest
+from .images import to_uint8
+
+__all__ = ["count_classes", "draw", "load_trained_generator"]
+
+BATCH_SIZE = 500
+FILE = Path(__file__).parent / "assets" / "mnist_generator.keras"
+SHA_256 = "6298abd07cbc365bf763b8ed5f694010b90cca7b898d3c50e09f8c2d02a5a9c6"
+
+
+def draw(generator: keras.Model, count: int, labels=None, seed: int | None = None) -> np.ndarray:
+    """Draws images from a generator, in batches.
+
+    Args:
+        generator: a built model of latents (batch, latent_dim), or of `[latents, labels]`, to images
+            (batch, height, width, channels) in [-1, 1].
+        count: number of images.
+        labels: integers (count,) for a conditional generator; None for any other.
+        seed: non-negative integer; the same seed draws the same latents. None: fresh latents.
+
+    Returns:
+        uint8 (count, height, width, channels).
+
+    Raises:
+        ValueError: when labels are missing, not accepted, not integers, out of range, or not (count,).
+
+    Example:
+
+    ```python
+    generator = load_trained_generator()
+    digits = draw(generator, 10, labels=range(10), seed=0)    # one of each class, uint8 (10, 28, 28, 1)
+    ```
+    """
+    shapes = input_shapes(generator)
+    labels = _check_requested(labels, count, count_classes(generator), is_conditional=len(shapes) == 2)
+    latents = np.random.default_rng(seed).standard_normal((count, shapes[0][-1]), np.float32)
+    drawn = np.empty((count, *output_shape(generator)), np.uint8)
+    for start in range(0, count, BATCH_SIZE):
+        chunk = slice(start, start + BATCH_SIZE)
+        inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
+        drawn[chunk] = to_uint8(keras.ops.convert_to_numpy(generator(inputs, training=False)))
+    return drawn
+
+
+def check_labels(labels: np.ndarray, num_classes: int | None = None) -> None:
+    """Refuses labels that are not integers, or not in 0..num_classes - 1.
+
+    Raises:
+        ValueError: saying the type or the range that was found.
+    """
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"Labels must be integers. Received: {labels.dtype}")
+    if num_classes is not None and labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
+        raise ValueError(
+            f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
+        )
+
+
+def input_shapes(network: keras.Model) -> list[tuple]:
+    """Returns the shapes of a built network's inputs, functional or not, batch dimension first."""
+    if getattr(network, "inputs", None):
+        return [tuple(tensor.shape) for tensor in network.inputs]
+    config = network.get_build_config() or {}
+    shape = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()))
+    return [tuple(shape)] if not isinstance(shape[-1], (list, tuple)) else [tuple(one) for one in shape]
+
+
+def output_shape(network: keras.Model) -> tuple:
+    """Returns the shape of a built network's output, without the batch dimension."""
+    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in input_shapes(network)]
+    return tuple(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs).shape[1:])
+
+
+def count_classes(generator: keras.Model) -> int | None:
+    """Returns how many labels a generator's embeddings accept, or None if it has no embedding."""
+    embeddings = [layer for layer in generator.layers if isinstance(layer, keras.layers.Embedding)]
+    return min((embedding.input_dim for embedding in embeddings), default=None)
+
+
+def load_trained_generator() -> keras.Model:
+    """Loads MNIST's conditional generator: the moving average at the end of the recipe `best`.
+
+    `gan/assets/README.md` has the command that trained it, and how good its digits are.
+
+    Returns:
+        A model of `[latents, labels]`, standard normal (batch, latent_dim) and integers (batch,) from 0
+        to 9, to float32 images (batch, 28, 28, 1) in [-1, 1].
+
+    Raises:
+        ValueError: when its file is not the one that the package was made with.
+    """
+    if not FILE.is_file() or digest(FILE) != SHA_256:
+        raise ValueError(f"{FILE} is not the file that this package was made with: reinstall the package")
+    return keras.saving.load_model(FILE, compile=False, safe_mode=True)
+
+
+def _check_requested(labels, count: int, num_classes: int | None, is_conditional: bool):
+    if not is_conditional:
+        if labels is not None:
+            raise ValueError("`labels` need a conditional generator; this one takes latents only.")
+        return None
+    if labels is None:
+        raise ValueError(f"A conditional generator needs `labels`: {count} integers, one for each image.")
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise ValueError(f"`labels` must have shape ({count},), one for each image. Received: {labels.shape}")
+    check_labels(labels, num_classes)
+    return labels.astype(np.int32)

@@ -1,0 +1,33 @@
+import os
+
+import numpy as np
+import pytest
+
+from gan.data import DataError, known, load
+
+
+def test_without_mnist_auto_loads_the_digits_with_a_notice(somewhere, monkeypatch):
+    def refuse(*arguments):
+        raise DataError("no network: no answer from anywhere")
+
+    monkeypatch.setattr(known, "download", refuse)
+    dataset = load("auto")
+    assert (dataset.name, dataset.source) == ("digits", "digits")
+    assert "MNIST could not be downloaded" in dataset.notice
+    assert "no network" in dataset.notice
+
+
+@pytest.mark.parametrize("source", ["absent.npz", "", "x" * 5000, "~no-such-user/data"])
+def test_an_absent_source_is_named_in_one_line(somewhere, source):
+    with pytest.raises(DataError, match="No such dataset|File name too long|home directory") as error:
+        load(source)
+    assert source in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_real_mnist(mnist_path):
+    mnist = load(os.fspath(mnist_path))
+    assert mnist.train_images.shape == (60000, 28, 28, 1)
+    assert mnist.test_images.shape == (10000, 28, 28, 1)
+    expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    np.testing.assert_array_equal(np.bincount(mnist.train_labels), expected)

@@ -1,0 +1,131 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan import build_discriminator, build_generator
+from gan.networks import MinibatchDeviation
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3), (28, 28, 1), (32, 24, 3), (64, 64, 3)])
+def test_shapes_and_range(shape, num_classes):
+    generator = build_generator(shape, 6, num_classes, base_filters=4)
+    discriminator = build_discriminator(shape, num_classes, base_filters=4)
+    latents, labels = keras.random.normal((5, 6)), keras.ops.arange(5) % 3
+    images = generator(latents if num_classes is None else [latents, labels])
+    assert tuple(images.shape) == (5, *shape)
+    assert np.abs(images).max() <= 1
+    logits = discriminator(images if num_classes is None else [images, labels])
+    assert tuple(logits.shape) == (5, 1)
+
+
+@pytest.mark.parametrize("size", range(16, 65, 4))
+@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
+def test_any_size_divisible_by_four(size, channels):
+    shape = (size, 80 - size, channels)
+    generator, discriminator = (
+        build_generator(shape, 3, base_filters=2),
+        build_discriminator(shape, base_filters=2),
+    )
+    assert generator.output_shape == (None, *shape)
+    assert discriminator(generator(np.zeros((2, 3)))).shape == (2, 1)
+    kernels = {v.shape[:2] for v in generator.variables + discriminator.variables if len(v.shape) == 4}
+    assert kernels == {(4, 4), (3, 3)}
+
+
+def test_last_layers_have_the_range_the_losses_need():
+    assert build_generator().layers[-1].activation is keras.activations.tanh
+    assert build_discriminator().layers[-1].activation is keras.activations.linear
+
+
+def test_larger_images_get_more_stages_not_larger_kernels():
+    def convolutions(size):
+        layers = build_generator((size, size, 1), base_filters=4).layers
+        return [layer for layer in layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+
+    assert [len(convolutions(size)) for size in (16, 28, 32, 64)] == [2, 2, 2, 3]
+    assert {layer.kernel_size for layer in convolutions(64)} == {(4, 4)}
+
+
+def test_labels_matter():
+    generator, discriminator = build_generator(num_classes=3), build_discriminator(num_classes=3)
+    latents = np.random.default_rng(0).normal(size=(1, 100)).repeat(2, 0)
+    images = np.asarray(generator([latents, np.array([0, 1])]))
+    assert not np.allclose(images[0], images[1])
+    logits = np.asarray(discriminator([images[:1].repeat(2, 0), np.array([0, 1])]))
+    assert logits[0] != logits[1]
+
+
+def test_the_projection_is_the_papers_inner_product():
+    discriminator = build_discriminator((8, 8, 1), num_classes=3, base_filters=2)
+    features = keras.Model(discriminator.inputs[0], discriminator.get_layer("features").output)
+    images, labels = np.random.default_rng(0).normal(size=(4, 8, 8, 1)), np.array([0, 1, 2, 1])
+    phi = np.asarray(features(images))
+    embedding = discriminator.get_layer("label_embedding").get_weights()[0].T[labels]
+    kernel, bias = discriminator.get_layer("realness").get_weights()
+    expected = phi @ kernel + bias + (phi * embedding).sum(1, keepdims=True)
+    np.testing.assert_allclose(discriminator([images, labels]), expected, atol=1e-5)
+
+
+def test_generator_is_stock_keras():
+    generator = build_generator((8, 8, 1), 4, num_classes=3, base_filters=2)
+    modules = {type(layer).__module__.split(".")[0] for layer in generator.layers}
+    assert modules == {"keras"}
+
+
+@pytest.mark.parametrize("build", [build_generator, build_discriminator])
+def test_indivisible_sides_are_refused(build):
+    with pytest.raises(ValueError, match=r"divisible by 4.*Received: image_shape=\(30, 28, 1\)"):
+        build((30, 28, 1))
+
+
+def test_translation_moves_images_while_training_alone():
+    keras.utils.set_random_seed(0)
+    discriminator = build_discriminator((8, 8, 1), base_filters=2, translation=0.25)
+    image = np.full((64, 8, 8, 1), -1, np.float32)
+    image[:, 3:5, 3:5] = 1.0
+    shift = keras.Model(discriminator.input, discriminator.get_layer("shift").output)
+    assert np.array_equal(shift(image, training=False), image)
+    moved = np.asarray(shift(image, training=True))
+    assert len(np.unique(moved, axis=0)) > 32
+    assert moved.min() == -1  # what is uncovered is black
+    centers = (moved + 1).sum((1, 3)) @ np.arange(8) / (moved + 1).sum((1, 2, 3))
+    assert 1.5 < centers.min() < 2.5 and 4.5 < centers.max() < 5.5  # two pixels each way, of 3.5
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_depth_counts_the_convolutions_at_the_smallest_size(depth):
+    for network in (build_generator((8, 8, 1), 4, depth=depth), build_discriminator((8, 8, 1), depth=depth)):
+        convolutions = [layer for layer in network.layers if layer.name.startswith("convolution_")]
+        convolutions = [layer for layer in convolutions if isinstance(layer, keras.layers.Conv2D)]
+        assert [layer.output.shape[1:3] for layer in convolutions] == [(2, 2)] * depth
+
+
+def test_the_discriminator_sees_how_much_its_batch_varies():
+    features = np.random.default_rng(0).normal(size=(6, 2, 3, 4)).astype(np.float32)
+    deviations = np.asarray(MinibatchDeviation()(features))
+    np.testing.assert_allclose(deviations, features.mean((1, 2)).std(0)[np.newaxis].repeat(6, 0), atol=1e-5)
+    discriminator = build_discriminator((8, 8, 1), base_filters=4)
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
+    alone, among_others = discriminator(images[:1])[0], discriminator(images)[0]
+    assert not np.allclose(alone, among_others)
+
+
+def test_a_batch_that_does_not_vary_has_finite_gradients():
+    features = tf.ones((4, 2, 2, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        deviations = MinibatchDeviation()(features)
+    assert np.isfinite(tape.gradient(deviations, features)).all()
+
+
+def test_mixed_precision_leaves_float32_to_what_the_verdict_follows_from():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        discriminator = build_discriminator(num_classes=3, base_filters=4)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    layers = {layer.name: layer.compute_dtype for layer in discriminator.layers}
+    late = ["flat", "deviation", "features", "realness", "label_embedding", "projection", "logits"]
+    assert {layers[name] for name in late} == {"float32"}
+    assert layers["convolution_1"] == "float16"

@@ -1,0 +1,172 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conftest import fit, make_dataset, make_gan
+from gan import penalties
+
+REAL = tf.constant(np.random.default_rng(0).normal(size=(5, 4, 4, 1)), tf.float32)
+FAKE = tf.constant(np.random.default_rng(1).normal(size=(5, 4, 4, 1)), tf.float32)
+UNIFORM = tf.constant(np.random.default_rng(2).uniform(size=(5, 1, 1, 1)), tf.float32)
+SLOPE = tf.constant(np.random.default_rng(3).normal(size=(4, 4, 1)), tf.float32)
+
+
+def linear(images):
+    """Its gradient is SLOPE everywhere."""
+    return tf.reduce_sum(SLOPE * images, axis=[1, 2, 3])[:, None]
+
+
+def quadratic(images):
+    """Its gradient is twice the image."""
+    return tf.reduce_sum(images**2, axis=[1, 2, 3])[:, None]
+
+
+def describe(discriminator):
+    """A pass of a discriminator over the two batches, as the train step describes it."""
+    with tf.GradientTape() as tape:
+        tape.watch([REAL, FAKE])
+        logits = [discriminator(REAL), discriminator(FAKE)]
+    real_gradients, fake_gradients = tape.gradient(logits, [REAL, FAKE])
+    return penalties.DiscriminatorPass(
+        discriminator=discriminator,
+        real_images=REAL,
+        fake_images=FAKE,
+        real_gradients=real_gradients,
+        fake_gradients=fake_gradients,
+        uniform=UNIFORM,
+    )
+
+
+def squared_norms(gradients):
+    return np.sum(np.square(gradients), axis=(1, 2, 3))
+
+
+def between():
+    return UNIFORM * REAL + (1 - UNIFORM) * FAKE
+
+
+# As the papers write them, for the quadratic discriminator.
+FORMULAS = {
+    "r1": lambda weight: weight / 2 * np.mean(squared_norms(2 * REAL)),
+    "r2": lambda weight: weight / 2 * np.mean(squared_norms(2 * FAKE)),
+    "wgan_gp": lambda weight: weight * np.mean((np.sqrt(squared_norms(2 * between())) - 1) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_values_are_the_papers(name):
+    penalty = penalties.get(name)
+    value = float(penalty(describe(quadratic)))
+    assert value == pytest.approx(FORMULAS[name](penalty.weight), rel=1e-5)
+    heavy = type(penalty)(weight=3.0)
+    assert float(heavy(describe(quadratic))) == pytest.approx(FORMULAS[name](3.0), rel=1e-5)
+
+
+def test_r1_and_r2_add_up():
+    value = float(penalties.get("r1+r2")(describe(quadratic)))
+    assert value == pytest.approx(FORMULAS["r1"](0.1) + FORMULAS["r2"](0.1), rel=1e-5)
+
+
+def test_a_linear_discriminator_pays_for_its_slope():
+    squared = float(tf.reduce_sum(SLOPE**2))
+    assert float(penalties.R1(2.0)(describe(linear))) == pytest.approx(squared, rel=1e-5)
+    gp = float(penalties.WganGP(1.0)(describe(linear)))
+    assert gp == pytest.approx((squared**0.5 - 1) ** 2, rel=1e-5)
+
+
+# With a discriminator w * sum(x) the squared gradient norm is 16 w^2 on every image.
+SLOPES_BY_WEIGHT = {"r1": 16 * 0.5, "r2": 16 * 0.5, "r1+r2": 2 * 16 * 0.5, "wgan_gp": 8 * (4 * 0.5 - 1)}
+
+
+@pytest.mark.parametrize("name", penalties.BY_NAME)
+def test_gradients_with_respect_to_the_discriminators_weights(name):
+    weight = tf.Variable(0.5)
+    factor = {"wgan_gp": 10.0, "r1": 0.3}.get(name, 0.1)
+    with tf.GradientTape() as tape:
+        penalty = penalties.get(name)(describe(lambda x: weight * tf.reduce_sum(x, axis=[1, 2, 3])[:, None]))
+    assert float(tape.gradient(penalty, weight)) == pytest.approx(factor * SLOPES_BY_WEIGHT[name], rel=1e-5)
+
+
+def test_a_flat_discriminator_has_a_finite_gradient():
+    weight = tf.Variable(0.0)
+    with tf.GradientTape() as tape:
+        penalty = penalties.WganGP()(describe(lambda x: weight * tf.reduce_sum(x, axis=[1, 2, 3])[:, None]))
+    assert np.isfinite(float(tape.gradient(penalty, weight)))
+
+
+def train_once(gan, penalty):
+    """The pass that a penalty gets in one train step, and the penalty's value."""
+    values = []
+
+    def record(discriminator_pass):
+        values.append((discriminator_pass, penalty(discriminator_pass)))
+        return values[-1][1]
+
+    gan.compile(penalty=record, run_eagerly=True)
+    gan.train_step(next(iter(make_dataset())))
+    return values[0]
+
+
+@pytest.mark.parametrize("name", ["r1", "r2"])
+def test_they_are_those_of_a_pass_of_their_own(name):
+    """Without dropout: what the penalty gets from the loss's pass equals a second pass at the same images."""
+    gan = make_gan(dropout=0.0)
+    before = gan.discriminator.get_weights()
+    seen, value = train_once(gan, penalties.get(name))
+    gan.discriminator.set_weights(before)
+    images = seen.real_images if name == "r1" else seen.fake_images
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = gan.discriminator(images, training=True)
+    expected = penalties.get(name).weight / 2 * np.mean(squared_norms(tape.gradient(logits, images)))
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    assert expected > 0
+
+
+def test_with_dropout_they_see_the_mask_of_the_loss():
+    """One pass draws one mask for each batch: the random state advances once for each pass of the step."""
+    gan = make_gan(dropout=0.5)
+    before = [int(state.numpy()[1]) for state in gan._random_states()]
+    train_once(gan, penalties.R1())
+    after = [int(state.numpy()[1]) for state in gan._random_states()]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [3, 3]  # real, fake, and the generator's
+
+
+class DriftPenalty(penalties.Penalty):
+    """The example of the docstring."""
+
+    def __call__(self, discriminator_pass):
+        real_logits = discriminator_pass.discriminator(discriminator_pass.real_images)
+        return self.weight * tf.reduce_mean(tf.square(real_logits))
+
+
+def test_your_own_penalty_trains(num_classes):
+    history = fit(make_gan(num_classes, loss="wasserstein", penalty=DriftPenalty(1e-3))).history
+    assert np.isfinite(history["penalty"]).all()
+    assert history["penalty"][0] > 0
+
+
+@pytest.mark.parametrize("name", penalties.BY_NAME)
+def test_survives_serialization(name):
+    penalty = penalties.get(name)
+    copy = penalties.get(keras.saving.serialize_keras_object(penalty))
+    assert type(copy) is type(penalty)
+    assert copy.get_config() == penalty.get_config()
+
+
+def test_weights_survive_serialization():
+    total = penalties.PenaltySum([penalties.R1(0.7), penalties.WganGP(3.0)])
+    copy = penalties.get(keras.saving.serialize_keras_object(total))
+    assert [one.weight for one in copy.penalties] == [0.7, 3.0]
+
+
+def test_a_class_stands_for_its_default():
+    assert penalties.get(penalties.WganGP).weight == 10.0
+
+
+def test_errors_say_what_is_accepted():
+    with pytest.raises(ValueError, match=r"one of r1, r2, r1\+r2, wgan_gp.*Received: penalty='r9'"):
+        penalties.get("r9")
+    with pytest.raises(ValueError, match="must not be negative"):
+        penalties.R1(-1.0)
