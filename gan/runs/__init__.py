@@ -1,0 +1,8 @@
+"""A run's folder, settings and history."""
+
+from .folder import RunFolder
+from .history import keep_history, read_history
+from .lock import LockedError
+from .settings import Settings
+
+__all__ = ["LockedError", "RunFolder", "Settings", "keep_history", "read_history"]

@@ -1,0 +1,58 @@
+import pytest
+
+from gan.runs import keep_history, read_history
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "history.csv"
+
+
+def test_the_epochs_to_repeat_are_removed(path):
+    rows = b"0,2.5\r\n1,2.0\r\n"
+    path.write_bytes(b"epoch,loss\r\n" + rows + b"2,1.0\r\n1")  # of "11,…": the disk was full
+    assert keep_history(path, 2)
+    assert path.read_bytes() == b"epoch,loss\r\n0,2.5\r\n1,2.0\r\n"
+    assert keep_history(path, 0)
+    assert not path.exists()
+
+
+def test_lost_rows_are_reported(path):
+    for content in (b"epoch,loss\r\n1,2.0\r\n", b"epoch,loss\r\n0,2\r\n1,x,y\r\n", b"epo", b"", b"\xff\0"):
+        path.write_bytes(content)
+        assert not keep_history(path, 2)
+    path.unlink(missing_ok=True)
+    assert not keep_history(path, 2)
+
+
+def test_a_new_run_has_no_history(path):
+    assert keep_history(path, 0)
+    assert not path.exists()
+
+
+def test_columns_of_an_older_version_get_the_names_of_today(path):
+    path.write_text("epoch,d_loss,val_least_share\n0,1.5,0.09\n")
+    assert read_history(path) == [{"epoch": 0.0, "d_loss": 1.5, "val_smallest_class_share": 0.09}]
+    assert keep_history(path, 1)
+    assert path.read_bytes() == b"epoch,d_loss,val_smallest_class_share\r\n0,1.5,0.09\r\n"
+
+
+def test_missing_values_are_left_out(path):
+    path.write_text("epoch,loss,val_loss\n0,1.5,NA\n1,1.25,\n")
+    assert read_history(path) == [{"epoch": 0, "loss": 1.5}, {"epoch": 1, "loss": 1.25}]
+
+
+@pytest.mark.parametrize("content", ["epoch,loss\n", "loss\n1\n", "epoch,loss\nnan,1\n", ""])
+def test_a_history_without_epochs(path, content):
+    path.write_text(content)
+    with pytest.raises(ValueError, match="no epochs yet; finish the run by  python train.py --resume"):
+        read_history(path)
+
+
+def test_a_damaged_history(path):
+    path.write_text("epoch,loss\n0,x\n")
+    with pytest.raises(ValueError, match="values that are not numbers"):
+        read_history(path)
+    path.unlink()
+    with pytest.raises(ValueError, match="No such file"):
+        read_history(path)
