@@ -211,10 +211,8 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
         f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
         f"Recipe:     {describe_recipe(settings)}",
         f"Watch it:   {tensorboard}",
+        *([_explain_resume(settings, epochs_done)] if is_resumed else []),
     )
-    if is_resumed:
-        say(_explain_resume(settings, epochs_done))
-
     started = time.monotonic()
     gan.fit(
         _feed(gan, settings, dataset, start_step=epochs_done * settings.steps_per_epoch),
@@ -329,9 +327,8 @@ def _prepare_folder(folder, epochs_done: int) -> None:
         (folder.logs / logs).mkdir(parents=True, exist_ok=True)
     if not keep_history(folder.history, epochs_done):
         _notice(f"{folder.history} lacks rows of the {epochs_done} epochs done: they are lost")
-    if epochs_done and not all(
-        (folder.samples / f"epoch_{n:04d}.png").is_file() for n in range(epochs_done + 1)
-    ):
+    pictures = [folder.samples / f"epoch_{n:04d}.png" for n in range(epochs_done + 1)]
+    if epochs_done and not all(picture.is_file() for picture in pictures):
         _notice(f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost")
 
 
@@ -433,11 +430,8 @@ def _tell_of_other_versions(stored: dict) -> None:
     """Reports that other versions may compute other bits."""
     then, now = stored.get("versions"), _versions()
     if isinstance(then, dict) and then != now:
-        changes = [
-            f"{name} {version} (it started with {then.get(name)})"
-            for name, version in now.items()
-            if then.get(name) != version
-        ]
+        names = [name for name in now if then.get(name) != now[name]]
+        changes = [f"{name} {now[name]} (it started with {then.get(name)})" for name in names]
         _notice(f"the run continues, perhaps with other bits, with {', '.join(changes)}")
 
 

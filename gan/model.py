@@ -203,13 +203,8 @@ class GAN(keras.Model):
 
     def _update_average(self, real_images) -> None:
         if self.average_generator is not None:
-            update_average(
-                self.average_generator,
-                self.generator,
-                self.ema_half_life_images,
-                self.step.value,
-                tf.shape(real_images)[0],
-            )
+            networks, count = (self.average_generator, self.generator), tf.shape(real_images)[0]
+            update_average(*networks, self.ema_half_life_images, self.step.value, count)
 
     def _track_discriminator(self, loss, real_logits, fake_logits) -> None:
         self.d_loss_tracker.update_state(loss)

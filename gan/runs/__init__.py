@@ -2,7 +2,6 @@
 
 from .folder import RunFolder
 from .history import keep_history, read_history
-from .lock import LockedError
 from .settings import Settings
 
-__all__ = ["LockedError", "RunFolder", "Settings", "keep_history", "read_history"]
+__all__ = ["RunFolder", "Settings", "keep_history", "read_history"]

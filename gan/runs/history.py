@@ -8,6 +8,7 @@ from pathlib import Path
 from ..files import write_whole
 from ..old_keys import translate_old_keys
 
+
 def keep_history(path: Path, epochs_done: int) -> bool:
     """Keeps the rows of the epochs that are done, with the column names of today.
 

@@ -44,7 +44,5 @@ def _count(smallest: int, largest: int) -> Limits:
 COUNT, COUNT_FROM_0, SEED = _count(1, LARGEST_INT), _count(0, LARGEST_INT), _count(0, LARGEST_SEED)
 LAYERS, UNITS = _count(0, MOST_LAYERS), _count(1, MOST_UNITS)
 FRACTION = Limits(float, "a number from 0 and less than 1", lambda n: 0 <= n < 1, "FRACTION")
-POSITIVE = Limits(
-    float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT, "X"
-)
+POSITIVE = Limits(float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT, "X")
 POSITIVE_OR_0 = Limits(float, f"0 or {POSITIVE.description}", lambda n: n == 0 or POSITIVE.contains(n), "X")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gan.runs.lock import LockedError, lock
 from gan.runs import RunFolder
+from gan.runs.lock import LockedError, lock
 
 
 @pytest.fixture
