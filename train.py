@@ -45,8 +45,13 @@ VALIDATION_IMAGES = 5000  # half of MNIST's test set: less than a twentieth of t
 VALIDATION_BATCH_SIZE = 250
 EVENT_FILE = "events.out.tfevents"  # what TensorFlow's errors of writing to TensorBoard name
 BEST_BY = "val_frechet_distance"
-SHOWN_WHILE_TRAINING = ("d_loss", "g_loss")  # a line of less than 80 characters; history.csv has all
-SHOWN_AFTER_AN_EPOCH = (BEST_BY, "val_classifier_score", "val_smallest_class_share")
+SHOWN = (
+    "d_loss",
+    "g_loss",
+    BEST_BY,
+    "val_classifier_score",
+    "val_smallest_class_share",
+)  # history.csv has all
 EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
 
 
@@ -203,7 +208,7 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
         monitor=BEST_BY if metrics else None,
     )
     epochs_done = _restore(checkpoint, gan)
-    _prepare_folder(folder, epochs_done)
+    _prepare_folder(folder, gan, metrics, epochs_done)
     tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
     labels = "without labels" if gan.num_classes is None else f"{gan.num_classes} classes"
     say(
@@ -298,7 +303,7 @@ def _watchers(settings: Settings, dataset, folder, gan) -> list:
 
     real_images = _real_images_by_class(dataset, gan.num_classes)
     watchers = [
-        callbacks.ProgressBar(SHOWN_WHILE_TRAINING + SHOWN_AFTER_AN_EPOCH),
+        callbacks.ProgressBar(SHOWN),
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=settings.seed),
         callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=settings.seed),
@@ -321,11 +326,13 @@ def _real_images_by_class(dataset, num_classes: int | None):
     return rows.reshape(-1, *dataset.image_shape)
 
 
-def _prepare_folder(folder, epochs_done: int) -> None:
+def _prepare_folder(folder, gan, metrics: list, epochs_done: int) -> None:
     """Keeps the history of the epochs that are done, and reports lost rows and pictures."""
     for logs in ("train", "validation", "samples"):
         (folder.logs / logs).mkdir(parents=True, exist_ok=True)
-    if not keep_history(folder.history, epochs_done):
+    columns = [tracker.name for tracker in gan.metrics if tracker not in metrics]
+    columns += [f"val_{metric.name}" for metric in gan.metrics if metrics and metric.name != "penalty"]
+    if not keep_history(folder.history, epochs_done, columns):
         _notice(f"{folder.history} lacks rows of the {epochs_done} epochs done: they are lost")
     pictures = [folder.samples / f"epoch_{n:04d}.png" for n in range(epochs_done + 1)]
     if epochs_done and not all(picture.is_file() for picture in pictures):
@@ -355,8 +362,7 @@ def _explain_resume(settings: Settings, epochs_done: int) -> str:
     if not epochs_done:
         return "There is no whole checkpoint: starting over."
     if settings.minutes:
-        how_far = "; the number of epochs depends on the machine"
-        return f"Resuming after epoch {epochs_done}, for {settings.minutes:g} minutes{how_far}."
+        return f"Resuming after epoch {epochs_done}, for {settings.minutes:g} minutes."
     if epochs_done >= settings.epochs:
         return f"All {epochs_done} epochs are done; --epochs N trains up to N."
     is_beyond = 0 < settings.decay_epochs < settings.epochs

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import io
 import math
 import re
 import warnings
@@ -12,7 +11,7 @@ import keras
 import numpy as np
 
 from gan.checks import check_counts
-from gan.files import digest, read_json, write_json, write_whole
+from gan.files import digest, encode_weights, read_json, write_json, write_whole
 
 __all__ = ["Checkpoint"]
 
@@ -86,7 +85,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._is_continued = True
         for epochs_done in sorted(self._epochs_of("json")):
             try:
-                _verify(self._weights_path(epochs_done), self._read_manifest(epochs_done))
+                _verify(self._path(epochs_done, "weights.h5"), self._read_manifest(epochs_done))
             except (OSError, ValueError) as error:
                 self._damaged.add(epochs_done)
                 warnings.warn(f"{error}; another checkpoint is used, if there is one.", stacklevel=2)
@@ -94,7 +93,7 @@ class Checkpoint(keras.callbacks.Callback):
         if newest:
             if model.optimizer is not None and not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
-            _load(model, self._weights_path(newest))
+            _load(model, self._path(newest, "weights.h5"))
         return newest
 
     def on_train_begin(self, logs=None):
@@ -122,22 +121,22 @@ class Checkpoint(keras.callbacks.Callback):
         if self._unsaved is not None:
             self._save()
         for epoch in self._epochs_of("weights.h5") - self._epochs_of("json"):
-            self._weights_path(epoch).unlink()  # a kill between two removals left it
+            self._path(epoch, "weights.h5").unlink()  # a kill between two removals left it
 
     def _save(self) -> None:
         epochs_done, logs = self._unsaved
         weights = self.model.get_weights()
         if not all(np.isfinite(each).all() for each in [logs.get("loss", 0.0), *weights]):
             return
-        weights = _encode_weights(self.model)
-        write_whole(self._weights_path(epochs_done), weights)
+        weights = encode_weights(self.model)
+        write_whole(self._path(epochs_done, "weights.h5"), weights)
         manifest = {
             "epoch": epochs_done,
             "bytes": len(weights),
             "sha256": hashlib.sha256(weights).hexdigest(),
             "logs": {key: value for key, value in logs.items() if math.isfinite(value)},
         }
-        write_json(self._manifest_path(epochs_done), manifest)
+        write_json(self._path(epochs_done, "json"), manifest)
         self._damaged.discard(epochs_done)
         self._unsaved = None
         self._remove_old(epochs_done)
@@ -167,9 +166,9 @@ class Checkpoint(keras.callbacks.Callback):
         past = [manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_done]
         kept = {manifest["epoch"] for manifest in [*past[-self.keep :], self._best(past)] if manifest}
         for epoch in self._epochs_of("json") - kept:  # first: without it the weights do not count
-            self._manifest_path(epoch).unlink()
+            self._path(epoch, "json").unlink()
         for epoch in self._epochs_of("weights.h5") - kept:
-            self._weights_path(epoch).unlink()
+            self._path(epoch, "weights.h5").unlink()
 
     def _manifests(self) -> list[dict]:
         """All whole manifests, the oldest epoch first."""
@@ -180,7 +179,7 @@ class Checkpoint(keras.callbacks.Callback):
         return manifests
 
     def _read_manifest(self, epochs_done: int) -> dict:
-        path = self._manifest_path(epochs_done)
+        path = self._path(epochs_done, "json")
         try:
             manifest = read_json(path)
         except ValueError as error:
@@ -203,25 +202,8 @@ class Checkpoint(keras.callbacks.Callback):
         names = [path.name for path in self.directory.glob("epoch_*") if path.is_file()]
         return {int(match[1]) for name in names if (match := pattern.fullmatch(name))}
 
-    def _weights_path(self, epochs_done: int) -> Path:
-        return self.directory / f"epoch_{epochs_done:04d}.weights.h5"
-
-    def _manifest_path(self, epochs_done: int) -> Path:
-        return self.directory / f"epoch_{epochs_done:04d}.json"
-
-
-class _WeightsInMemory(io.BytesIO):
-    """A file in memory that `save_weights` accepts: Keras looks at the end of its name."""
-
-    def __str__(self):
-        return "memory.weights.h5"
-
-
-def _encode_weights(model: keras.Model) -> bytes:
-    """The bytes that `save_weights` writes. HDF5 cannot handle a full disk, so it writes to memory."""
-    file = _WeightsInMemory()
-    model.save_weights(file)
-    return file.getvalue()
+    def _path(self, epochs_done: int, suffix: str) -> Path:
+        return self.directory / f"epoch_{epochs_done:04d}.{suffix}"
 
 
 def _verify(weights: Path, manifest: dict) -> None:

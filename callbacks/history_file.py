@@ -1,28 +1,17 @@
-"""The history of a training as a CSV file that a kill cannot damage."""
+"""Keras's CSVLogger; each row is on the disk before a checkpoint is written."""
 
-import csv
-import io
-import itertools
-from pathlib import Path
+import os
 
 import keras
-
-from gan.files import write_whole
 
 __all__ = ["HistoryFile"]
 
 
-class HistoryFile(keras.callbacks.Callback):
-    """Writes the logs of each epoch as a row of a CSV file.
+class HistoryFile(keras.callbacks.CSVLogger):
+    """Writes the logs of each epoch as a row of a CSV file, and flushes it to the disk.
 
-    Like `keras.callbacks.CSVLogger`, with three differences. The file is on the disk, whole, when the epoch
-    ends: put it before `Checkpoint`, and no epoch that a run resumes from lacks its row. A resumed training
-    replaces the rows of the epochs that it repeats. Logs that come later get columns of their own.
-
-    Args:
-        filename: the file.
-        separator: character between two values.
-        append: whether to keep the rows that the file has.
+    Keras leaves that to the operating system, and a power cut may lose the row. Put it before `Checkpoint`:
+    then no epoch that a run resumes from lacks its row. All arguments are Keras's.
 
     Raises:
         OSError: with the file's name, when it cannot be written.
@@ -35,27 +24,9 @@ class HistoryFile(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, filename: str | Path, separator: str = ",", append: bool = False):
-        super().__init__()
-        self.filename = Path(filename)
-        self.separator = separator
-        self.append = append
-
-    def on_train_begin(self, logs=None):
-        self._rows = self._read() if self.append and self.filename.exists() else []
-
     def on_epoch_end(self, epoch, logs=None):
-        self._rows = [row for row in self._rows if int(row["epoch"]) < epoch]
-        self._rows.append({"epoch": epoch} | dict(sorted((logs or {}).items())))
-        text = io.StringIO(newline="")
-        columns = dict.fromkeys(itertools.chain(*self._rows))
-        writer = csv.DictWriter(text, columns, restval="NA", delimiter=self.separator)
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_whole(self.filename, text.getvalue().encode())
-
-    def _read(self) -> list[dict[str, str]]:
-        """The complete rows."""
-        with open(self.filename, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file, delimiter=self.separator)
-            return [row for row in rows if None not in row and None not in row.values()]
+        try:
+            super().on_epoch_end(epoch, logs)
+            os.fsync(self.csv_file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.filename)) from error

@@ -1,4 +1,4 @@
-"""Keras's TensorBoard callback, such that a kill loses no epoch and a long run no memory."""
+"""Keras's TensorBoard callback; a kill loses no epoch, and a long run loses no memory."""
 
 import keras
 

@@ -45,22 +45,14 @@ def check_networks(
     return latent_dim, image_shape
 
 
-def check_seed(seed: int) -> None:
-    """Refuses a seed that is not an integer from 0 to 2**63 - 1.
-
-    Raises:
-        ValueError: with the seed that came.
-    """
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
-
-
-def check_half_life(ema_half_life_images: float | None) -> None:
-    """Refuses a half-life that is not positive.
+def check_arguments(seed: int, ema_half_life_images: float | None) -> None:
+    """Refuses a seed that is not from 0 to 2**63 - 1, and a half-life that is not positive.
 
     Raises:
         ValueError: with the value that came.
     """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
     if ema_half_life_images is not None and not ema_half_life_images > 0:
         raise ValueError(
             "`ema_half_life_images` must be positive, or None for no average. "
@@ -79,19 +71,20 @@ def check_counts(**counts: int) -> None:
             raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={count!r}")
 
 
-def check_steps_per_execution(steps_per_execution: int, name: str, steps: int | None) -> None:
-    """Refuses a number of steps that `steps_per_execution` does not divide.
+def check_steps(steps_per_execution: int, **steps: int | None) -> None:
+    """Refuses numbers of steps that `steps_per_execution` does not divide.
 
     On endless data Keras would run further than the last step.
 
     Raises:
         ValueError: with both numbers.
     """
-    if steps and steps % steps_per_execution:
-        raise ValueError(
-            f"`steps_per_execution` must divide `{name}`: compile with another one, or change `{name}`. "
-            f"Received: steps_per_execution={steps_per_execution}, {name}={steps}"
-        )
+    for name, count in steps.items():
+        if count and count % steps_per_execution:
+            raise ValueError(
+                f"`steps_per_execution` must divide `{name}`: compile with another one, or change `{name}`. "
+                f"Received: steps_per_execution={steps_per_execution}, {name}={count}"
+            )
 
 
 def get_metrics(metrics) -> list[keras.metrics.Metric]:
@@ -103,6 +96,19 @@ def get_metrics(metrics) -> list[keras.metrics.Metric]:
     if not isinstance(metrics or [], (list, tuple)):
         raise ValueError(f"`metrics` must be a list of `keras.metrics.Metric`. Received: metrics={metrics!r}")
     return [keras.metrics.get(metric) for metric in metrics or []]
+
+
+def check_scalar(name: str, value):
+    """Returns the value of a loss or penalty as a float32 scalar.
+
+    Raises:
+        ValueError: when it is None or has another shape.
+    """
+    value = None if value is None else keras.ops.convert_to_tensor(value, "float32")
+    if value is None or value.shape.rank != 0:
+        received = "None" if value is None else f"shape {tuple(value.shape)}"
+        raise ValueError(f"A {name} must be a scalar, for example by `tf.reduce_mean`. Received: {received}")
+    return value
 
 
 def check_trainable(*networks: keras.Model) -> None:

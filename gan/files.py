@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ from pathlib import Path
 __all__ = [
     "cache_folder",
     "digest",
+    "encode_weights",
     "read_json",
     "remove_leftovers",
     "whole_file",
@@ -28,9 +30,9 @@ CHECKSUM = "checksum"
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which takes its name when the block ends well.
 
-    The temporary name ends like the real one, for writers that look at the suffix. What was written
-    is flushed to the disk before the rename, and the folder after it; when anything fails, the old
-    file stands. The folder must be there: one that has gone is not made anew for half of its files.
+    The temporary name has the same suffix, for writers that look at it. The file is flushed to the disk
+    before the rename, and the folder after it. When anything fails, the old file remains. The folder must
+    exist.
 
     Raises:
         OSError: with the final path as its `filename`.
@@ -62,6 +64,23 @@ def write_whole(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+class _WeightsInMemory(io.BytesIO):
+    """A file in memory that `save_weights` accepts: Keras looks at the end of its name."""
+
+    def __str__(self):
+        return "memory.weights.h5"
+
+
+def encode_weights(model) -> bytes:
+    """Returns the bytes that `model.save_weights` writes.
+
+    HDF5 ends the process when the disk is full. So it writes to memory, and plain bytes go to the disk.
+    """
+    file = _WeightsInMemory()
+    model.save_weights(file)
+    return file.getvalue()
 
 
 def remove_leftovers(folder: Path) -> None:

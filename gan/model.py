@@ -1,13 +1,15 @@
 """The GAN as an ordinary Keras model.
 
 `train_step` is the whole algorithm: the generator makes fake images from latents; the discriminator learns
-to tell them from real images; the generator learns from what the updated discriminator says of the same
-fake images; the moving average follows the generator. All random numbers depend on (seed, step) only, and
-the step is a weight. So a run that is saved and resumed gives the same bits as a run that never stopped.
+to tell them from real images; the generator learns from the updated discriminator's logits for the same fake
+images; the moving average follows the generator. The latents depend on (seed, step) only. The step is a
+weight, and the random states of dropout layers are saved with the model. So a run that is saved and resumed
+on the same data gives the same bits as a run that never stopped.
 """
 
 import functools
 import types
+import warnings
 
 import keras
 import numpy as np
@@ -16,8 +18,9 @@ import tensorflow as tf
 from . import checks, images, losses, penalties, sampling
 from .average import copy_network, update_average
 from .latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
-from .old_keys import translate_old_keys, warn_of_old_update
+from .old_keys import translate_old_keys
 from .optimizer import ScaledTwoPlayerOptimizer, TwoPlayerOptimizer, resolve_players
+from .penalties import DiscriminatorPass
 
 __all__ = ["GAN"]
 
@@ -31,13 +34,14 @@ class GAN(keras.Model):
     other GAN ignores them. Everything that Keras does with a model works: callbacks, `predict` (latents
     in, images out), `evaluate`, saving, loading, resuming.
 
-    The logs are `loss` (`d_loss` + `g_loss`), `d_loss` (without the penalty), `g_loss`, `penalty` (where
-    there is one), and `real_logits` and `fake_logits`, the means of the discriminator's outputs. They show
-    whether the two players are balanced, not how good the images are.
+    The logs are `loss` (`d_loss` + `g_loss`), `d_loss` (without the penalty), `g_loss`, `penalty` (if there
+    is one), and `real_logits` and `fake_logits`, the means of the discriminator's outputs. They show whether
+    the two players are balanced, not how good the images are.
 
-    A loss or gradient that is not finite (NaN) makes the weights NaN at the same step. Pass
+    A gradient that is NaN makes the weights NaN at the same step, and the losses NaN at the next step. Pass
     `keras.callbacks.TerminateOnNaN()` to `fit`: it stops the training. `callbacks.Checkpoint` never saves
-    weights that are not finite, so the last good checkpoint remains.
+    weights that are not finite, so the last good checkpoint remains. (With mixed_float16 Keras skips such an
+    update instead: watch `penalty` too.)
 
     Args:
         generator: a built model of `latents` (batch, latent_dim), or of `[latents, labels]` if
@@ -45,11 +49,11 @@ class GAN(keras.Model):
         discriminator: a built model of `images`, or of `[images, labels]`. It returns one logit for each
             image (batch, 1), high for real, without a sigmoid.
         num_classes: number of classes of a conditional GAN, or None.
-        seed: non-negative integer. It determines all latents of training and evaluation. (Initial weights
-            and dropout depend on `keras.utils.set_random_seed`; call it before you build the networks.)
-        ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights.
-            The average draws the samples; its half-life is shorter in the beginning. None: no average, and
-            the generator itself draws the samples.
+        seed: non-negative integer. It determines all latents and the penalty's random numbers. (Call
+            `keras.utils.set_random_seed` before you build the networks: it determines their weights.)
+        ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights,
+            at most a twentieth of the images seen so far. The average draws the samples. None: no average,
+            and the generator itself draws the samples.
 
     Raises:
         ValueError: when a network is not built, or the two networks do not fit each other.
@@ -76,8 +80,7 @@ class GAN(keras.Model):
     ):
         super().__init__(**kwargs)
         self.latent_dim, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
-        checks.check_seed(seed)
-        checks.check_half_life(ema_half_life_images)
+        checks.check_arguments(seed, ema_half_life_images)
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes
@@ -109,9 +112,9 @@ class GAN(keras.Model):
         arguments = self._compile_arguments
         loss, penalty, steps = arguments.loss, arguments.penalty, arguments.discriminator_steps
         real_images, labels = self._unpack(data)
-        for turn in range(steps):
-            draw = self.step.value * steps + turn  # the number of the discriminator's update
-            latents = self._draw_latents(TRAINING, draw, real_images)
+        for turn in range(steps):  # the generator learns from the fake images of the last turn
+            update_index = self.step.value * steps + turn
+            latents = self._draw_latents(TRAINING, update_index, real_images)
             with tf.GradientTape() as generator_tape:
                 fake_images = self._make_images(self.generator, latents, labels, training=True)
             with tf.GradientTape() as discriminator_tape:
@@ -119,28 +122,30 @@ class GAN(keras.Model):
                     image_tape.watch([real_images, fake_images])
                     real_logits = self._discriminate(real_images, labels, training=True)
                     fake_logits = self._discriminate(fake_images, labels, training=True)
-                discriminator_loss = loss.discriminator_loss(real_logits, fake_logits)
-                self._track_discriminator(discriminator_loss, real_logits, fake_logits)
-                if penalty is not None:  # the graph drops a gradient that the penalty does not use
-                    both_images = [real_images, fake_images]
-                    gradients = image_tape.gradient([real_logits, fake_logits], both_images)
-                    added_penalty = penalty(self._describe_pass(*both_images, *gradients, labels, draw))
-                    self.penalty_tracker.update_state(added_penalty)
-                    discriminator_loss += added_penalty
+                logits = [real_logits, fake_logits]
+                discriminator_loss = loss.discriminator_loss(*logits)
+                self._track_discriminator(discriminator_loss, *logits)
+                if penalty is not None:  # a graph leaves out the gradient that the penalty does not use
+                    gradients = image_tape.gradient(logits, [real_images, fake_images])
+                    seen = self._make_pass(real_images, fake_images, labels, logits, gradients, update_index)
+                    penalty_value = checks.check_scalar("penalty", penalty(seen))
+                    self.penalty_tracker.update_state(penalty_value)
+                    discriminator_loss += penalty_value
             self._update(self.discriminator, discriminator_tape, discriminator_loss)
         with generator_tape:  # entered again: it goes on recording, from the fake images to the loss
             fake_logits = self._discriminate(fake_images, labels, training=True)
-            if getattr(loss, "compares_with_real", False):
+            if getattr(loss, "compares_with_real", False):  # other losses do not use the real logits here
                 real_logits = self._discriminate(real_images, labels, training=True)
             generator_loss = loss.generator_loss(real_logits, fake_logits)
         self.g_loss_tracker.update_state(generator_loss)
         self._update(self.generator, generator_tape, generator_loss)
         self._update_average(real_images)
         self.step.assign_add(1)
-        return {tracker.name: tracker.result() for tracker in self._trackers()}
+        trackers = self._trackers() + ([] if penalty is None else [self.penalty_tracker])
+        return {tracker.name: tracker.result() for tracker in trackers}
 
     def test_step(self, data) -> dict:
-        """Measures both losses and the metrics on one batch."""
+        """Measures both losses and the metrics on one batch, with images of the sampler."""
         loss = self._compile_arguments.loss
         real_images, labels = self._unpack(data)
         latents = self._draw_latents(EVALUATION, self.evaluation_step.value, real_images)
@@ -159,6 +164,8 @@ class GAN(keras.Model):
     def _unpack(self, data):
         """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
         real_images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        real_images = tf.convert_to_tensor(real_images)  # eager `train_on_batch` passes arrays
+        labels = None if labels is None else tf.convert_to_tensor(labels)
         checks.check_batch(real_images, labels, sample_weight, self.image_shape, self.num_classes)
         checks.check_even_split(real_images, tf.distribute.get_replica_context().num_replicas_in_sync)
         is_pixels = real_images.dtype == tf.uint8
@@ -169,8 +176,9 @@ class GAN(keras.Model):
             return real_images, None
         return real_images, tf.reshape(tf.cast(labels, tf.int32), [-1])
 
-    def _draw_latents(self, stream: int, draw, real_images):
-        latents = draw_latents(self.seed, stream, draw, tf.shape(real_images)[0], self.latent_dim)
+    def _draw_latents(self, stream: int, index, real_images):
+        """The latents of one draw; each replica gets its own part of them."""
+        latents = draw_latents(self.seed, stream, index, tf.shape(real_images)[0], self.latent_dim)
         return tf.ensure_shape(latents, (real_images.shape[0], self.latent_dim))
 
     def _make_images(self, network, latents, labels, training: bool):
@@ -181,30 +189,28 @@ class GAN(keras.Model):
         inputs = some_images if labels is None else [some_images, labels]
         return tf.cast(self.discriminator(inputs, training=training), tf.float32)
 
-    def _describe_pass(self, real_images, fake_images, real_gradients, fake_gradients, labels, draw):
-        """What the penalty gets."""
-        uniform = draw_uniform(self.seed, PENALTY, draw, tf.shape(real_images)[0], 1)
-        return penalties.DiscriminatorPass(
-            discriminator=lambda some_images: self._discriminate(some_images, labels, training=True),
-            real_images=real_images,
-            fake_images=fake_images,
-            real_gradients=real_gradients,
-            fake_gradients=fake_gradients,
-            uniform=uniform[:, :, tf.newaxis, tf.newaxis],
-        )
+    def _make_pass(self, real_images, fake_images, labels, logits, gradients, update_index):
+        """Bundles what the penalty needs."""
+        uniform = draw_uniform(self.seed, PENALTY, update_index, tf.shape(real_images)[0], 1)
+
+        def discriminate(some_images):
+            return self._discriminate(some_images, labels, training=True)
+
+        uniform = uniform[:, :, tf.newaxis, tf.newaxis]
+        return DiscriminatorPass(discriminate, real_images, fake_images, *logits, *gradients, uniform)
 
     def _update(self, network, tape, loss) -> None:
-        """Updates a network by the gradient of its loss, averaged over replicas, scaled for float16."""
+        """Updates a network. The loss is averaged over replicas, and scaled for float16."""
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        with tape:  # a scale that the tape does not see would be missing from the gradient
-            scaled_loss = self.optimizer.scale_loss(loss / replicas)
+        with tape:  # the scale must be part of what is differentiated
+            scaled_loss = self.optimizer.scale_loss(checks.check_scalar("loss", loss) / replicas)
         variables = network.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)  # it knows whose they are
 
     def _update_average(self, real_images) -> None:
         if self.average_generator is not None:
-            networks, count = (self.average_generator, self.generator), tf.shape(real_images)[0]
-            update_average(*networks, self.ema_half_life_images, self.step.value, count)
+            half_life, count = self.ema_half_life_images, tf.shape(real_images)[0]
+            update_average(self.average_generator, self.generator, half_life, self.step.value, count)
 
     def _track_discriminator(self, loss, real_logits, fake_logits) -> None:
         self.d_loss_tracker.update_state(loss)
@@ -226,10 +232,10 @@ class GAN(keras.Model):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ):
-        """Chooses how the two players learn. `compile()` without arguments trains MNIST well.
+        """Chooses how the two players learn. The defaults suit 28x28 images such as MNIST.
 
-        `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one optimizer. Of
-        two optimizers, each player takes the object itself.
+        `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one optimizer. Two
+        optimizer objects are used themselves, not copied.
 
         Args:
             generator_optimizer: name or object. None: Adam with learning rate 2e-3, beta1 0.5, beta2 0.99.
@@ -239,13 +245,13 @@ class GAN(keras.Model):
             penalty: None, "r1", "r2", "r1+r2", "wgan_gp", or a callable like `gan.penalties.Penalty`.
             metrics: a list of metrics for `evaluate` and `validation_data`, each a `keras.metrics.Metric`
                 with `update_state(real_images, fake_images)`, float32 batches in [-1, 1]. Keras calls
-                `result()` before the first update too.
+                `result()` before the first update too, so it must not fail then.
             optimizer: one optimizer for both players, in place of the two arguments above.
-            discriminator_steps: updates of the discriminator for each update of the generator, from 1. All
-                use the same real images; each has fresh latents.
+            discriminator_steps: updates of the discriminator for each update of the generator, at least 1.
+                All use the same real images; each has fresh latents.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
-                `steps_per_execution` must divide `steps_per_epoch`, `validation_steps` and `steps`. 8 saves
-                a twentieth of a step of the default networks.
+                `steps_per_execution` must divide `steps_per_epoch`, `validation_steps` and `steps`; 8 makes
+                a step of the default networks about 5 % faster.
 
         Raises:
             ValueError: for an argument that is not among these, or a player without trainable weights.
@@ -257,13 +263,13 @@ class GAN(keras.Model):
             *resolve_players(generator_optimizer, discriminator_optimizer, optimizer)
         )
         players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
-        ways_of_running = {
+        keras_options = {
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
-        # Kept in an object that Keras does not track: it takes no new state once a model is built.
+        # A plain object: Keras refuses new tracked attributes, such as metrics, after `build`.
         arguments = types.SimpleNamespace(
             generator_optimizer=players.generator_optimizer,
             discriminator_optimizer=players.discriminator_optimizer,
@@ -271,27 +277,22 @@ class GAN(keras.Model):
             penalty=penalties.get(penalty),
             metrics=checks.get_metrics(metrics),
             discriminator_steps=discriminator_steps,
-            **ways_of_running,
+            **keras_options,
         )
         is_scaled = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
-        super().compile(ScaledTwoPlayerOptimizer(players) if is_scaled else players, **ways_of_running)
-        self.optimizer.build(self.trainable_variables)  # where loss scaling wraps it, the scale's state
+        super().compile(ScaledTwoPlayerOptimizer(players) if is_scaled else players, **keras_options)
+        self.optimizer.build(self.trainable_variables)  # creates the variables of loss scaling
         self._compile_arguments = arguments
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return self._trackers() + (self._compile_arguments.metrics if self._compile_arguments else [])
+        arguments = self._compile_arguments
+        penalty_tracker = [self.penalty_tracker] if arguments and arguments.penalty is not None else []
+        return self._trackers() + (arguments.metrics if arguments else []) + penalty_tracker
 
     def _trackers(self) -> list[keras.metrics.Metric]:
-        has_penalty = self._compile_arguments is not None and self._compile_arguments.penalty is not None
-        return [
-            self.loss_tracker,
-            self.d_loss_tracker,
-            self.g_loss_tracker,
-            *([self.penalty_tracker] if has_penalty else []),
-            self.real_logits_tracker,
-            self.fake_logits_tracker,
-        ]
+        loss_trackers = [self.loss_tracker, self.d_loss_tracker, self.g_loss_tracker]
+        return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
 
     def reset_metrics(self):
         super().reset_metrics()
@@ -303,16 +304,16 @@ class GAN(keras.Model):
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, (tuple, list, np.ndarray)):
             self._check_arrays(*keras.utils.unpack_x_y_sample_weight(validation_data)[:2])
-        for name in ("steps_per_epoch", "validation_steps"):
-            checks.check_steps_per_execution(self.steps_per_execution, name, kwargs.get(name))
-        if isinstance(x, tf.data.Dataset):
+        steps = {name: kwargs.get(name) for name in ("steps_per_epoch", "validation_steps")}
+        checks.check_steps(self.steps_per_execution, **steps)
+        if isinstance(x, tf.data.Dataset) and len(args) < 7:  # the seventh is `shuffle`
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
         return super().fit(x, y, *args, **kwargs)
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self._check_arrays(x, y)
-        checks.check_steps_per_execution(self.steps_per_execution, "steps", kwargs.get("steps"))
+        checks.check_steps(self.steps_per_execution, steps=kwargs.get("steps"))
         return super().evaluate(x, y, *args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
@@ -334,11 +335,11 @@ class GAN(keras.Model):
 
     @property
     def sampler(self) -> keras.Model:
-        """The network that draws samples: the generator's average, or the generator without one."""
+        """The network that draws samples: the average, or the generator if there is no average."""
         return self.generator if self.average_generator is None else self.average_generator
 
     def copy_sampler(self) -> keras.Model:
-        """The sampler as a model of its own, trainable like the generator: save this one for others.
+        """Returns the sampler as a model of its own, trainable like the generator: to publish it alone.
 
         Raises:
             ValueError: when the generator cannot be rebuilt from its config.
@@ -369,7 +370,9 @@ class GAN(keras.Model):
     @functools.wraps(keras.Model.export)
     def export(self, *args, **kwargs):
         latents = np.zeros((1, self.latent_dim), np.float32)
-        self(latents if self.num_classes is None else [latents, np.zeros(1, np.int32)])  # Keras insists
+        self(
+            latents if self.num_classes is None else [latents, np.zeros(1, np.int32)]
+        )  # Keras exports called models
         return self.sampler.export(*args, **kwargs)
 
     def _random_states(self) -> list:
@@ -378,7 +381,7 @@ class GAN(keras.Model):
         return [v for v in self.variables if id(v) not in others]
 
     def save_own_variables(self, store) -> None:
-        store["step"] = self.step.numpy()
+        store["step"] = self.step.numpy()  # `evaluation_step` restarts with each evaluation
         for index, state in enumerate(self._random_states()):
             store[f"random_state_{index}"] = state.numpy()
 
@@ -423,8 +426,14 @@ class GAN(keras.Model):
         }
 
     def compile_from_config(self, config: dict) -> None:
-        warn_of_old_update(config)
-        self.compile(**keras.saving.deserialize_keras_object(translate_old_keys(config)))
+        config = translate_old_keys(config)
+        if config.pop("update", None) is not None:
+            warnings.warn(
+                "This model was trained with update='simultaneous', which was removed: further training "
+                "updates the discriminator first, then the generator.",
+                stacklevel=2,
+            )
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
 
 class _TotalLoss(keras.metrics.Metric):

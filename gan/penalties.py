@@ -1,8 +1,9 @@
 """Gradient penalties: added to the discriminator's loss to keep the discriminator smooth.
 
-A penalty is a function of one object, a `DiscriminatorPass`. It holds the images and logit gradients of the
-discriminator's own pass over a batch. The penalty is differentiated a second time, with respect to the
-discriminator's weights, so every operation here must be differentiable twice.
+A penalty is a function of one object, a `DiscriminatorPass`: the images, the logits, and the gradients of the
+logits with respect to the images, all from the pass that the discriminator's loss uses. Gradients that a
+penalty uses are differentiated again with respect to the weights, so every operation of the discriminator
+must be differentiable twice.
 """
 
 import dataclasses
@@ -15,31 +16,36 @@ from . import losses
 
 __all__ = ["R1", "R2", "DiscriminatorPass", "Penalty", "PenaltySum", "WganGP", "get", "squared_norms"]
 
-TINY = 1e-12  # under a square root, whose slope at 0 is infinite
+EPSILON = 1e-12  # under a square root, whose slope at 0 is infinite
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorPass:
-    """What a penalty can see of a discriminator update.
+    """One pass of the discriminator over a batch, as a penalty sees it.
 
-    The gradients come from the same pass as the loss, so they cost no pass of their own. With dropout or
-    random translation in the discriminator, the penalty sees the same random mask as the loss. If the
-    discriminator looks at its whole batch (`MinibatchDeviation`), D in a gradient is the sum of the batch's
-    logits.
+    Logits and gradients come from the pass that the loss uses, so they cost no pass of their own. With
+    dropout or random translation in the discriminator, they have the same random mask as the loss. The
+    gradients are those of the sum of a batch's logits: if images of a batch influence each other
+    (`MinibatchDeviation`, batch norm), they include that influence.
 
     Attributes:
-        discriminator: maps images to logits (batch, 1) in a new training pass. For a conditional GAN it
-            uses the batch's labels, in their order.
+        discriminator: maps images to logits (batch, 1) in a new training pass, with a new dropout mask. For
+            a conditional GAN it uses the batch's labels, in their order.
         real_images: (batch, height, width, channels), float32 in [-1, 1].
         fake_images: images of the generator, as `real_images`. No gradient flows to the generator.
-        real_gradients: grad_x D(x) at the real images, of the same shape.
-        fake_gradients: grad_x D(x) at the fake images, of the same shape.
-        uniform: (batch, 1, 1, 1), random numbers between 0 and 1 that depend on (seed, step) only.
+        real_logits: (batch, 1), D(x) of the real images.
+        fake_logits: (batch, 1), D(x) of the fake images.
+        real_gradients: grad_x D(x) at the real images, of the images' shape.
+        fake_gradients: grad_x D(x) at the fake images, of the images' shape.
+        uniform: (batch, 1, 1, 1), random numbers between 0 and 1, new for each update of the discriminator.
+            They depend on the seed and the number of the update only.
     """
 
     discriminator: Callable
     real_images: tf.Tensor
     fake_images: tf.Tensor
+    real_logits: tf.Tensor
+    fake_logits: tf.Tensor
     real_gradients: tf.Tensor
     fake_gradients: tf.Tensor
     uniform: tf.Tensor
@@ -48,14 +54,14 @@ class DiscriminatorPass:
 class Penalty:
     """Base of the penalties: a weight, and a formula.
 
-    Your own penalty needs `__call__`. To be saved with a model, it also needs registration with Keras:
+    Your own penalty needs `__call__`. To be saved with a model, it also needs registration with Keras and, if
+    its constructor has more arguments than `weight`, a `get_config` that lists them all:
 
     ```python
     @keras.saving.register_keras_serializable(package="mine")
     class DriftPenalty(Penalty):  # keeps the real logits near zero (Karras et al. 2018)
         def __call__(self, discriminator_pass):
-            real_logits = discriminator_pass.discriminator(discriminator_pass.real_images)
-            return self.weight * tf.reduce_mean(tf.square(real_logits))
+            return self.weight * tf.reduce_mean(tf.square(discriminator_pass.real_logits))
 
     gan.compile(loss="wasserstein", penalty=DriftPenalty(weight=1e-3))
     ```
@@ -88,7 +94,7 @@ class R1(Penalty):
     """Zero-centered gradient penalty on real images (Mescheder et al. 2018).
 
     `weight / 2 * E[||grad_x D(x)||^2]` over real images x; the squared norm is the sum over height, width
-    and channels. The paper's gamma is `weight`; its released code writes `reg_param = gamma / 2`.
+    and channels. `weight` is the paper's gamma; the authors' code has `reg_param = gamma / 2`.
 
     Reference: https://arxiv.org/abs/1801.04406, equation 9.
 
@@ -108,8 +114,8 @@ class R1(Penalty):
 class R2(Penalty):
     """Zero-centered gradient penalty on fake images (Mescheder et al. 2018).
 
-    `weight / 2 * E[||grad_x D(x)||^2]` over fake images x. Without R2 beside R1 the relativistic loss
-    diverges (Huang et al. 2024).
+    `weight / 2 * E[||grad_x D(x)||^2]` over fake images x. With R1 alone the relativistic loss can diverge
+    (Huang et al. 2024).
 
     References: https://arxiv.org/abs/1801.04406, section 4.1; https://arxiv.org/abs/2501.05441,
     equation 4.
@@ -130,8 +136,8 @@ class WganGP(Penalty):
     """One-centered gradient penalty between real and fake images (Gulrajani et al. 2017).
 
     `weight * E[(||grad_x D(x)|| - 1)^2]` over x = u * real + (1 - u) * fake, u uniform in (0, 1) for each
-    image. It makes a pass of its own at x. Use it with the Wasserstein loss, `discriminator_steps=5`, and a
-    discriminator without batch norm.
+    image. It costs one more pass of the discriminator, at x. Use it with the Wasserstein loss,
+    `discriminator_steps=5`, and a discriminator without batch norm.
 
     Reference: https://arxiv.org/abs/1704.00028, equation 3.
 
@@ -144,24 +150,24 @@ class WganGP(Penalty):
 
     def __call__(self, discriminator_pass: DiscriminatorPass):
         u = discriminator_pass.uniform
-        between = u * discriminator_pass.real_images + (1.0 - u) * discriminator_pass.fake_images
+        interpolated = u * discriminator_pass.real_images + (1.0 - u) * discriminator_pass.fake_images
         with tf.GradientTape() as tape:
-            tape.watch(between)
-            logits = discriminator_pass.discriminator(between)
-        norms = tf.sqrt(squared_norms(tape.gradient(logits, between)) + TINY)
+            tape.watch(interpolated)
+            logits = discriminator_pass.discriminator(interpolated)
+        norms = tf.sqrt(squared_norms(tape.gradient(logits, interpolated)) + EPSILON)
         return self.weight * tf.reduce_mean(tf.square(norms - 1.0))
 
 
 @keras.saving.register_keras_serializable(package="gan")
-class PenaltySum:
+class PenaltySum(Penalty):
     """The sum of several penalties: `"r1+r2"` is `PenaltySum([R1(0.1), R2(0.1)])`.
 
     Args:
-        penalties: penalties, or callables like them.
+        penalties: names, penalties, or callables like them.
     """
 
     def __init__(self, penalties: list[Callable]):
-        self.penalties = penalties
+        self.penalties = [get(penalty) for penalty in penalties]
 
     def __call__(self, discriminator_pass: DiscriminatorPass):
         """Returns the sum, a float32 scalar."""
@@ -170,11 +176,6 @@ class PenaltySum:
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"penalties": [keras.saving.serialize_keras_object(one) for one in self.penalties]}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "PenaltySum":
-        """Returns the sum that `get_config` described."""
-        return cls([keras.saving.deserialize_keras_object(one) for one in config["penalties"]])
 
 
 def squared_norms(gradients):

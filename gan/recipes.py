@@ -104,8 +104,10 @@ class Recipe:
         from .optimizer import recommended_optimizer
 
         rates = [self.generator_learning_rate, self.discriminator_learning_rate]
+        updates = [decay_steps, decay_steps * more.get("discriminator_steps", 1)]
         if decay_steps:
-            rates = [keras.optimizers.schedules.CosineDecay(rate, decay_steps, FINAL_RATE) for rate in rates]
+            schedule = keras.optimizers.schedules.CosineDecay
+            rates = [schedule(rate, steps, FINAL_RATE) for rate, steps in zip(rates, updates, strict=True)]
         gan.compile(
             *(recommended_optimizer(rate) for rate in rates),
             loss=self.loss,

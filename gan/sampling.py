@@ -1,17 +1,22 @@
 """Drawing images from any generator, and the trained generator in the package."""
 
+import weakref
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from .files import digest
 from .images import to_uint8
 
-__all__ = ["count_classes", "draw", "load_trained_generator"]
+__all__ = ["draw", "load_trained_generator"]
 
 BATCH_SIZE = 500
+LARGEST_LABEL = 2**31 - 1  # where the generator does not tell its number of classes
+CLASSES = 10  # of the trained generator
 FILE = Path(__file__).parent / "assets" / "mnist_generator.keras"
+_COMPILED = weakref.WeakKeyDictionary()  # by generator
 SHA_256 = "6298abd07cbc365bf763b8ed5f694010b90cca7b898d3c50e09f8c2d02a5a9c6"
 
 
@@ -39,17 +44,18 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     ```
     """
     shapes = input_shapes(generator)
-    labels = _check_requested(labels, count, count_classes(generator), is_conditional=len(shapes) == 2)
+    labels = _check_requested(generator, count, labels, is_conditional=len(shapes) == 2)
     latents = np.random.default_rng(seed).standard_normal((count, shapes[0][-1]), np.float32)
-    drawn = np.empty((count, *output_shape(generator)), np.uint8)
+    call, image_shape = _compile(generator)
+    drawn = np.empty((count, *image_shape), np.uint8)
     for start in range(0, count, BATCH_SIZE):
         chunk = slice(start, start + BATCH_SIZE)
         inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
-        drawn[chunk] = to_uint8(keras.ops.convert_to_numpy(generator(inputs, training=False)))
+        drawn[chunk] = to_uint8(keras.ops.convert_to_numpy(call(inputs)))
     return drawn
 
 
-def check_labels(labels: np.ndarray, num_classes: int | None = None) -> None:
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
     """Refuses labels that are not integers, or not in 0..num_classes - 1.
 
     Raises:
@@ -57,7 +63,7 @@ def check_labels(labels: np.ndarray, num_classes: int | None = None) -> None:
     """
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"Labels must be integers. Received: {labels.dtype}")
-    if num_classes is not None and labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
+    if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise ValueError(
             f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
         )
@@ -65,6 +71,8 @@ def check_labels(labels: np.ndarray, num_classes: int | None = None) -> None:
 
 def input_shapes(network: keras.Model) -> list[tuple]:
     """Returns the shapes of a built network's inputs, functional or not, batch dimension first."""
+    if not network.built:
+        raise ValueError(f"A network must be built: call it once on a batch. Received: {network.name}")
     if getattr(network, "inputs", None):
         return [tuple(tensor.shape) for tensor in network.inputs]
     config = network.get_build_config() or {}
@@ -76,12 +84,6 @@ def output_shape(network: keras.Model) -> tuple:
     """Returns the shape of a built network's output, without the batch dimension."""
     inputs = [keras.KerasTensor((1, *shape[1:])) for shape in input_shapes(network)]
     return tuple(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs).shape[1:])
-
-
-def count_classes(generator: keras.Model) -> int | None:
-    """Returns how many labels a generator's embeddings accept, or None if it has no embedding."""
-    embeddings = [layer for layer in generator.layers if isinstance(layer, keras.layers.Embedding)]
-    return min((embedding.input_dim for embedding in embeddings), default=None)
 
 
 def load_trained_generator() -> keras.Model:
@@ -101,7 +103,21 @@ def load_trained_generator() -> keras.Model:
     return keras.saving.load_model(FILE, compile=False, safe_mode=True)
 
 
-def _check_requested(labels, count: int, num_classes: int | None, is_conditional: bool):
+def _compile(generator: keras.Model):
+    """The generator's call, compiled once for batches of any size, and its output shape."""
+    if generator not in _COMPILED:
+        shapes, reference = input_shapes(generator), weakref.ref(generator)
+        inputs = [tf.TensorSpec((None, *shapes[0][1:]), tf.float32), tf.TensorSpec((None,), tf.int32)]
+        call = tf.function(
+            lambda inputs: reference()(inputs, training=False),
+            input_signature=[inputs if len(shapes) == 2 else inputs[0]],
+            autograph=False,
+        )
+        _COMPILED[generator] = call, output_shape(generator)
+    return _COMPILED[generator]
+
+
+def _check_requested(generator: keras.Model, count: int, labels, is_conditional: bool) -> np.ndarray | None:
     if not is_conditional:
         if labels is not None:
             raise ValueError("`labels` need a conditional generator; this one takes latents only.")
@@ -111,5 +127,7 @@ def _check_requested(labels, count: int, num_classes: int | None, is_conditional
     labels = np.asarray(labels)
     if labels.shape != (count,):
         raise ValueError(f"`labels` must have shape ({count},), one for each image. Received: {labels.shape}")
-    check_labels(labels, num_classes)
+    embeddings = [layer for layer in generator.layers if isinstance(layer, keras.layers.Embedding)]
+    fed = [layer.input_dim for layer in embeddings if layer.input is generator.inputs[-1]]
+    check_labels(labels, min(fed, default=LARGEST_LABEL + 1))
     return labels.astype(np.int32)

@@ -256,7 +256,7 @@ def test_history(tmp_path, content):
     folder.history.write_bytes(content)
     with contextlib.suppress(ValueError):
         assert comparison.format_epochs(folder)
-    keep_history(folder.history, 2)
+    keep_history(folder.history, 2, ["d_loss"])
 
 
 def test_a_config_that_is_no_file(tmp_path):

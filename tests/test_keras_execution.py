@@ -10,8 +10,8 @@ import pytest
 from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan
 
 
-def movement(gan, player, start):
-    """How far training has moved a player's weights."""
+def change_of(gan, player, start):
+    """The change of a player's weights in training."""
     before, after = (
         np.concatenate([v.numpy().ravel() for v in getattr(which, player).trainable_variables])
         for which in (start, gan)
@@ -29,9 +29,9 @@ def test_mixed_float16_scales_both_players_losses(num_classes, mixed_float16):
     plain = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
     expected = fit(plain, epochs=1).history
     assert history["loss"] == pytest.approx(expected["loss"], rel=0.02)  # as they are, unscaled
-    for player in ("generator", "discriminator"):  # and both move as far as they do without scaling
-        moved, reference = movement(scaled, player, start), movement(plain, player, start)
-        assert np.linalg.norm(moved - reference) < 0.1 * np.linalg.norm(reference)
+    for player in ("generator", "discriminator"):  # and both learn as much as they do without scaling
+        change, reference = change_of(scaled, player, start), change_of(plain, player, start)
+        assert np.linalg.norm(change - reference) < 0.1 * np.linalg.norm(reference)
 
 
 def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(num_classes, mixed_float16):
@@ -43,6 +43,18 @@ def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(num_classes, mi
         np.testing.assert_array_equal(old, new)
     assert [int(player.iterations) for player in gan.optimizer.optimizers] == [0, 0]
     assert int(gan.step) == STEPS  # which the latents follow from
+
+
+def test_an_overflow_under_loss_scaling_recovers(mixed_float16):
+    gan = make_gan()
+    gan.optimizer.dynamic_scale.assign(1e30)
+    history = fit(gan).history
+    assert np.isfinite(history["loss"]).all()
+    assert float(gan.optimizer.dynamic_scale) < 1e30
+    gan.optimizer.dynamic_scale.assign(1024.0)
+    fit(gan, epochs=2, start_step=STEPS)
+    assert int(gan.optimizer.inner_optimizer.iterations) == STEPS
+    assert all(np.isfinite(weights).all() for weights in gan.get_weights())
 
 
 def test_a_float16_model_is_saved_and_goes_on(num_classes, mixed_float16, tmp_path):

@@ -93,6 +93,14 @@ def test_a_simultaneous_run_is_evaluated_and_drawn_from_but_not_resumed(somewher
     assert program.main(["evaluate", "run", "--quick", "--json"]) == 0
 
 
+def test_runs_of_both_updates_are_not_averaged(run, somewhere, capsys):
+    shutil.copytree(OLD / "run_simultaneous", somewhere / "other")
+    assert program.main(["compare", "run", "other"]) == 0
+    output = capsys.readouterr().out
+    assert "update=simultaneous" in output
+    assert "mean" not in output
+
+
 def test_an_old_run_and_a_new_one_differ_by_what_differs(run, somewhere, capsys):
     """`compare` shows no setting as different because its name has changed."""
     stored = run.read_config()

@@ -5,7 +5,7 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from ..runs.limits import COUNT, SEED
+from ..runs.limits import SEED, whole_number
 from .program import UsageError, hold, load_gan, shorten, usage_errors
 
 COLUMNS = 10
@@ -25,7 +25,11 @@ def add_command(commands) -> None:
         help="folder of a finished run (default: the generator of MNIST in the package)",
     )
     parser.add_argument(
-        "--count", type=_count, default=100, metavar="N", help="how many images (default: 100)"
+        "--count",
+        type=whole_number(1, MOST_IMAGES),
+        default=100,
+        metavar="N",
+        help="how many images (default: 100)",
     )
     parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
     parser.add_argument(
@@ -42,15 +46,8 @@ def add_command(commands) -> None:
     parser.set_defaults(run=_generate)
 
 
-def _count(text: str) -> int:
-    count = COUNT(text)
-    if count > MOST_IMAGES:
-        raise argparse.ArgumentTypeError(f"{text} images are too many: the limit is {MOST_IMAGES:,}")
-    return count
-
-
 def _generate(options: argparse.Namespace) -> None:
-    from ..sampling import draw, load_trained_generator
+    from ..sampling import CLASSES, draw, load_trained_generator
 
     output = options.output or (options.folder or Path()) / "generated.png"
     if output.suffix not in ("", ".png", ".npy"):
@@ -58,21 +55,19 @@ def _generate(options: argparse.Namespace) -> None:
     if not output.suffix and output.exists():
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
     with usage_errors():
-        generator = load_gan(options.folder).sampler if options.folder else load_trained_generator()
-    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
-    images = draw(generator, options.count, _labels(generator, options), seed)
+        gan = load_gan(options.folder) if options.folder else None
+        generator, classes = (gan.sampler, gan.num_classes) if gan else (load_trained_generator(), CLASSES)
+        seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+        images = draw(generator, options.count, _labels(options, classes), seed)
     (output.parent if output.suffix else output).mkdir(parents=True, exist_ok=True)
     with hold(options.folder, output) if options.folder else contextlib.nullcontext():
         _write(output, images)
     print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
 
 
-def _labels(generator, options: argparse.Namespace):
+def _labels(options: argparse.Namespace, classes: int | None):
     import numpy as np
 
-    from ..sampling import count_classes
-
-    classes = count_classes(generator)
     if options.digit is None:
         return None if classes is None else np.arange(options.count) % classes
     if classes is None:

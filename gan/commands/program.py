@@ -138,8 +138,8 @@ def load_gan(path: Path):
     """
     import keras
 
-    import gan.networks  # noqa: F401, registers the layers of our networks with Keras
-    from gan.model import GAN
+    from .. import networks  # noqa: F401, registers the layers of our networks with Keras
+    from ..model import GAN
 
     folder = RunFolder(path)
     with usage_errors():

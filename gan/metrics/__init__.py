@@ -8,7 +8,6 @@ from .distances import (
     frechet_distance,
     kernel_distance,
 )
-from .evaluation import evaluate, format_report
 from .streaming import ClassBalance, ClassifierScore, FrechetDistance
 
 __all__ = [
@@ -20,8 +19,6 @@ __all__ = [
     "classifier_for",
     "classifier_score",
     "compare_neighborhoods",
-    "evaluate",
-    "format_report",
     "frechet_distance",
     "kernel_distance",
     "load_classifier",

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 
 from ..data import Dataset, pipeline
-from ..files import cache_folder, digest, whole_file
+from ..files import cache_folder, digest, encode_weights, write_whole
 from ..images import to_float
 
 FEATURES = 64
@@ -181,8 +181,7 @@ def save_classifier(classifier: Classifier, path: Path) -> None:
     """Writes a classifier's weights, without the optimizer's state, whole or not at all."""
     bare = Classifier.from_config(classifier.get_config())
     bare.set_weights(classifier.get_weights())
-    with whole_file(path) as temporary:
-        bare.save_weights(temporary)
+    write_whole(path, encode_weights(bare))
 
 
 def extract(classifier: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,12 @@ floor: the same number of other real images. `distances` has the functions that 
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 from keras import ops
 
+from ..files import encode_weights
 from .classifiers import load_classifier
 from .distances import SUMS, frechet, mean_and_covariance, score, sum_probabilities
 
@@ -46,7 +48,7 @@ class QualityMetric(keras.metrics.Metric):
     def save_assets(self, directory: str) -> None:
         """Saves the network's weights, unless the config names the network."""
         if not isinstance(self.network, str):
-            self.network.save_weights(f"{directory}/{self.name}.weights.h5")
+            Path(directory, f"{self.name}.weights.h5").write_bytes(encode_weights(self.network))
 
     def load_assets(self, directory: str) -> None:
         """Loads the weights that `save_assets` saved."""

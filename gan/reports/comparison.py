@@ -158,15 +158,14 @@ def _format_groups(groups: dict, width: int, title_width: int) -> list[str]:
     lines = []
     for members in groups.values():
         if len(members) > 1:
-            figures = [[end.get(name) for end in members.values()] for name in FIGURES]
+            cells = (_mean_and_spread([end.get(name) for end in members.values()]) for name in FIGURES)
             title = f"{len(members)} seeds, mean ± spread"
-            cells = _format_row(None if None in values else _mean_and_spread(values) for values in figures)
-            lines.append(f"{title:{width + title_width + 8}}{cells}")
+            lines.append(f"{title:{width + title_width + 8}}{_format_row(cells)}")
     return ["", *lines] if lines else []
 
 
-def _mean_and_spread(values: list[float]) -> str:
-    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+def _mean_and_spread(values: list[float | None]) -> str | None:
+    return None if None in values else f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
 
 
 def _format_row(cells: Iterable) -> str:

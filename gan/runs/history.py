@@ -3,16 +3,20 @@
 import csv
 import io
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..files import write_whole
 from ..old_keys import translate_old_keys
 
 
-def keep_history(path: Path, epochs_done: int) -> bool:
-    """Keeps the rows of the epochs that are done, with the column names of today.
+def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> bool:
+    """Keeps the rows of the epochs that are done, with the columns of today; a resumed run writes the others.
 
-    A resumed run writes the other rows again.
+    Args:
+        path: the file.
+        epochs_done: number of epochs.
+        columns: names of the logs that the run will write, without "epoch".
 
     Returns:
         Whether there is a row for each epoch that is done.
@@ -22,11 +26,11 @@ def keep_history(path: Path, epochs_done: int) -> bool:
     except (FileNotFoundError, csv.Error):
         rows = {}
     kept = [rows[str(epoch)] for epoch in range(epochs_done) if str(epoch) in rows]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["epoch", *sorted(columns)], restval="NA", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(kept)
     if kept:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, kept[0])
-        writer.writeheader()
-        writer.writerows(kept)
         write_whole(path, text.getvalue().encode())
     else:
         path.unlink(missing_ok=True)

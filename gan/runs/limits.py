@@ -33,16 +33,17 @@ class Limits:
 
     def accept(self, value) -> bool:
         """Tells whether a value from a file is such a number."""
-        kinds = (int, float) if self.kind is float else (int,)
-        return isinstance(value, kinds) and not isinstance(value, bool) and self.contains(value)
+        return type(value) in (int, self.kind) and self.contains(value)
 
 
-def _count(smallest: int, largest: int) -> Limits:
+def whole_number(smallest: int, largest: int) -> Limits:
+    """Returns the limits of a whole number."""
     return Limits(int, f"a whole number from {smallest} to {largest}", lambda n: smallest <= n <= largest)
 
 
-COUNT, COUNT_FROM_0, SEED = _count(1, LARGEST_INT), _count(0, LARGEST_INT), _count(0, LARGEST_SEED)
-LAYERS, UNITS = _count(0, MOST_LAYERS), _count(1, MOST_UNITS)
+COUNT, COUNT_FROM_0 = whole_number(1, LARGEST_INT), whole_number(0, LARGEST_INT)
+SEED, LAYERS = whole_number(0, LARGEST_SEED), whole_number(0, MOST_LAYERS)
+UNITS = whole_number(1, MOST_UNITS)
 FRACTION = Limits(float, "a number from 0 and less than 1", lambda n: 0 <= n < 1, "FRACTION")
 POSITIVE = Limits(float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT, "X")
 POSITIVE_OR_0 = Limits(float, f"0 or {POSITIVE.description}", lambda n: n == 0 or POSITIVE.contains(n), "X")

@@ -154,14 +154,16 @@ def read_settings(stored: dict, path: Path) -> Settings:
         ValueError: one line, for a value that train.py does not accept, or a setting that is missing.
     """
     values = translate_old_keys(stored["settings"])
-    if stored["settings"].get("update") == "simultaneous":
+    if values.get("update") == "simultaneous":
         raise ValueError(
             f"{path}: a run with update=simultaneous cannot be resumed, because that setting was removed; "
             "`python -m gan evaluate` and `generate` still work on it"
         )
     wrong = [f"unknown setting {name!r}" for name in values.keys() - FIELDS.keys()]
     wrong += [f"{name} is missing" for name in FIELDS.keys() - values.keys()]
-    wrong += [f"{name}={value!r}" for name, value in values.items() if not _accepts(name, value)]
+    wrong += [
+        f"{name}={value!r}" for name, value in values.items() if name in FIELDS and not _accepts(name, value)
+    ]
     if not wrong and (values["epochs"] is None) == (values["minutes"] is None):
         wrong = [f"epochs={values['epochs']}, minutes={values['minutes']}; exactly one must be given"]
     if wrong:
@@ -171,15 +173,12 @@ def read_settings(stored: dict, path: Path) -> Settings:
 
 def _accepts(name: str, value) -> bool:
     """Whether a stored value is one that its flag accepts."""
-    field = FIELDS.get(name)
-    if field is None:
-        return True
+    accepted = FIELDS[name].metadata["accepted"]
     if value is None:
         return name in ("epochs", "minutes")
-    accepted = field.metadata["accepted"]
     if isinstance(accepted, Limits):
         return accepted.accept(value)
-    return type(value) is type(field.default) if accepted is None else value in accepted
+    return type(value) is type(FIELDS[name].default) if accepted is None else value in accepted
 
 
 def resumed_settings(stored: dict, options: argparse.Namespace) -> Settings:
@@ -243,8 +242,7 @@ def _help_with_default(field: dataclasses.Field) -> str:
         return text
     if field.name not in RECIPES["fast"].__dict__:
         return f"{text} (default: {field.default})"
-    values = {name: str(getattr(recipe, field.name)) for name, recipe in RECIPES.items()}
-    values = {name: value.removesuffix(".0") for name, value in values.items()}
+    values = {name: str(getattr(one, field.name)).removesuffix(".0") for name, one in RECIPES.items()}
     if len(set(values.values())) == 1:
         return f"{text} (default: {values['fast']})"
     return f"{text} (default: {', '.join(f'{name} {value}' for name, value in values.items())})"

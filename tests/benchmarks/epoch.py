@@ -21,13 +21,13 @@ __all__ = ["measure_callbacks", "measure_generate"]
 
 STEPS_IN_EPOCH = 936  # one pass over MNIST
 STEPS_PER_EXECUTION = 8
-STEPS_RUN = 64  # of which the time of a step is taken, the first execution left out
+STEPS_RUN = 64  # the time of a step is their mean, without the first execution
 VALIDATION_IMAGES, VALIDATION_BATCH_SIZE = 5000, 250  # as train.py's
 EPOCH, OURS, VALIDATION = "epoch", "callbacks of train.py, all", "validation, 5,000 images"
 
 
 def measure_callbacks(rounds: int) -> list[Row]:
-    """Shares of an epoch. Steps are alike, so few are run, and their time taken times 936."""
+    """Fractions of an epoch. Steps are alike, so few are run, and their time taken times 936."""
     metrics = [
         metric(load_classifier("mnist")) for metric in (FrechetDistance, ClassifierScore, ClassBalance)
     ]

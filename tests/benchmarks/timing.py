@@ -36,7 +36,7 @@ class Row:
             or None of what was measured once.
         cpu_ratio: the same of CPU seconds, or None where they were not measured.
         amount: how much that was, the median, in `unit`s.
-        at_most: the target, if there is one; `at_least` likewise.
+        at_most, at_least: the target, if there is one.
     """
 
     section: str

@@ -89,7 +89,7 @@ def test_a_best_one_that_is_damaged_is_told_of_and_best_no_more(tmp_path, suffix
 
 
 def test_an_unknown_monitor_is_named(tmp_path):
-    with pytest.warns(UserWarning, match="'fid' is not among the logs.*d_loss"):
+    with pytest.warns(UserWarning, match="'fid' is not in the logs.*d_loss"):
         fit(make_gan(), callbacks=[Checkpoint(tmp_path, monitor="fid")])
     assert epochs_in(tmp_path) == [1]
 

@@ -9,7 +9,7 @@ def test_writes_a_new_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-def test_a_folder_that_has_gone_is_not_made_anew(tmp_path):
+def test_a_missing_folder_is_not_created(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         write_whole(tmp_path / "gone" / "file", b"content")
     assert caught.value.filename == str(tmp_path / "gone" / "file")

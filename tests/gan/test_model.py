@@ -308,6 +308,9 @@ def test_evaluation_leaves_training_alone_and_compares_between_epochs(num_classe
     results = [evaluated.evaluate(data, steps=2, verbose=0, return_dict=True) for _ in range(2)]
     assert results[0] == results[1]
     assert set(results[0]) == LOGS
+    penalized = make_gan(num_classes, penalty="r1", metrics=[MeanDifference()])
+    listed = dict(zip(penalized.metrics_names, penalized.evaluate(data, steps=2, verbose=0), strict=False))
+    assert listed == penalized.evaluate(data, steps=2, verbose=0, return_dict=True)
     assert evaluated.evaluate(data, steps=2, verbose=0)[0] == results[0]["loss"]
 
 
@@ -395,6 +398,9 @@ def test_steps_per_execution_must_divide_the_steps():
     assert int(gan.step) == 0
     gan.fit(data, steps_per_epoch=8, validation_data=data, validation_steps=4, verbose=0)
     assert int(gan.step) == 8
+    one_by_one = make_gan()
+    one_by_one.fit(make_dataset(), steps_per_epoch=8, verbose=0)
+    assert_same_state(gan, one_by_one)
 
 
 def test_compile_arguments_survive_the_file(tmp_path):
@@ -534,9 +540,19 @@ def test_single_batches_are_checked_too(method):
         getattr(gan, method)(make_images(), make_labels() + 1)
 
 
+@pytest.mark.parametrize("num_classes", [3])
+def test_single_batches_of_arrays_train_eagerly_too(num_classes):
+    gan, graph = make_gan(num_classes, run_eagerly=True, dropout=0.0), make_gan(num_classes, dropout=0.0)
+    batch = make_images(8).astype(np.float32) / 127.5 - 1, make_labels(8)
+    assert gan.test_on_batch(*batch) == pytest.approx(graph.test_on_batch(*batch), rel=1e-5)
+    assert gan.train_on_batch(*batch) == pytest.approx(graph.train_on_batch(*batch), rel=1e-5)
+
+
 def test_fit_takes_keras_own_positions():
     images, labels = make_images(), make_labels()
-    history = make_gan(3).fit(images, labels, 8, 2, 0, None, 0.0, (images, labels))
+    gan = make_gan(3)
+    gan.fit(make_dataset(3), None, None, 1, 0, None, 0.0, None, False, steps_per_epoch=1)
+    history = gan.fit(images, labels, 8, 2, 0, None, 0.0, (images, labels))
     assert history.epoch == [0, 1]
     assert "val_loss" in history.history
 

@@ -119,7 +119,7 @@ def test_a_batch_that_does_not_vary_has_finite_gradients():
     assert np.isfinite(tape.gradient(deviations, features)).all()
 
 
-def test_mixed_precision_leaves_float32_to_what_the_verdict_follows_from():
+def test_mixed_precision_leaves_float32_to_the_last_layers():
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         discriminator = build_discriminator(num_classes=3, base_filters=4)

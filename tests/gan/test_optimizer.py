@@ -24,7 +24,7 @@ def test_each_variable_goes_to_its_player():
     assert [float(w.numpy()[0]) for w in weights] == pytest.approx([0.9, 0.5, 0.5])
 
 
-def test_players_move_together_or_one_by_one():
+def test_players_learn_together_or_one_by_one():
     optimizer, weights = make()
     gradient = np.ones(2, np.float32)
     optimizer.apply([gradient], weights[:1])

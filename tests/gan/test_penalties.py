@@ -32,6 +32,8 @@ def describe(discriminator):
         discriminator=discriminator,
         real_images=REAL,
         fake_images=FAKE,
+        real_logits=logits[0],
+        fake_logits=logits[1],
         real_gradients=real_gradients,
         fake_gradients=fake_gradients,
         uniform=UNIFORM,
@@ -137,8 +139,23 @@ class DriftPenalty(penalties.Penalty):
     """The example of the docstring."""
 
     def __call__(self, discriminator_pass):
-        real_logits = discriminator_pass.discriminator(discriminator_pass.real_images)
-        return self.weight * tf.reduce_mean(tf.square(real_logits))
+        return self.weight * tf.reduce_mean(tf.square(discriminator_pass.real_logits))
+
+
+@pytest.mark.parametrize(
+    "penalty, received",
+    [(lambda seen: seen.real_logits[:, 0], r"shape \(8,\)"), (lambda seen: None, "None")],
+    ids=["a value for each image", "nothing"],
+)
+def test_a_penalty_must_be_a_scalar(penalty, received):
+    """Broadcast to the batch, it would multiply the whole loss."""
+    with pytest.raises(ValueError, match=f"penalty must be a scalar.*Received: {received}"):
+        fit(make_gan(penalty=penalty))
+
+
+def test_a_sum_takes_names():
+    (r1, r2) = penalties.PenaltySum(["r1", penalties.R2(2.0)]).penalties
+    assert (type(r1), r1.weight, r2.weight) == (penalties.R1, 0.3, 2.0)
 
 
 def test_your_own_penalty_trains(num_classes):

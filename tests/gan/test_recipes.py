@@ -21,9 +21,9 @@ def test_what_is_not_given_is_as_fast_has_it():
     assert by_itself.get_compile_config() == gan.get_compile_config()
 
 
-@pytest.mark.parametrize("preset", RECIPES)
-def test_each_moves_every_weight(preset, num_classes):
-    recipe = dataclasses.replace(RECIPES[preset], base_filters=2)
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_trains_every_weight(name, num_classes):
+    recipe = dataclasses.replace(RECIPES[name], base_filters=2)
     gan = recipe.make_gan(IMAGE_SHAPE, num_classes)
     recipe.compile(gan)
     before = gan.get_weights()
@@ -65,3 +65,12 @@ def test_the_rates_fall_to_a_hundredth_and_stay_there():
         gan.fit(make_dataset(), steps_per_epoch=2, verbose=0)
     expected = [[2e-3, 1e-3], [2e-3 * 0.505, 1e-3 * 0.505], [2e-5, 1e-5]]  # halfway: (1 + 0.01) / 2
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+def test_the_discriminators_rate_falls_with_the_steps_not_with_its_updates():
+    recipe = dataclasses.replace(RECIPES["fast"], base_filters=2, discriminator_depth=0)
+    gan = recipe.make_gan(IMAGE_SHAPE)
+    recipe.compile(gan, decay_steps=4, discriminator_steps=3)
+    gan.fit(make_dataset(), steps_per_epoch=2, verbose=0)
+    rates = [float(player.learning_rate) for player in gan.optimizer.optimizers]
+    np.testing.assert_allclose(rates, [2e-3 * 0.505] * 2, rtol=1e-5)

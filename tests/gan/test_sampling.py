@@ -1,17 +1,18 @@
-"""The generator that comes with the package: what it draws, and by what command."""
+"""Drawing from any generator, and the trained generator in the package."""
 
 import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from gan import __main__ as program
-from gan import sampling
+from gan import build_generator, sampling
 from gan.metrics.classifiers import extract, load_classifier
 from gan.recipes import RECIPES
-from gan.sampling import load_trained_generator
+from gan.sampling import draw, load_trained_generator
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,72 @@ def test_a_damaged_file_gets_one_line(somewhere, monkeypatch, capsys):
     assert error.count("\n") == 1
     assert "reinstall the package" in error
     assert not (somewhere / "generated.png").exists()
+
+
+def build_one_hot_generator():
+    """A conditional generator without an embedding."""
+    latents, labels = keras.Input((4,)), keras.Input((), dtype="int32")
+    choice = keras.layers.CategoryEncoding(3, output_mode="one_hot")(labels)
+    pixels = keras.layers.Dense(64, "tanh")(keras.layers.Concatenate()([latents, choice]))
+    return keras.Model([latents, labels], keras.layers.Reshape((8, 8, 1))(pixels))
+
+
+class Subclassed(keras.Model):
+    """A generator that is not functional."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(64, "tanh")
+        self.image = keras.layers.Reshape((8, 8, 1))
+
+    def call(self, latents):
+        return self.image(self.dense(latents))
+
+
+def test_any_generator_draws_in_batches(monkeypatch):
+    subclassed = Subclassed()
+    subclassed(np.zeros((1, 4), np.float32))
+    for generator, labels in (
+        (build_generator((8, 8, 1), 4, base_filters=2), None),
+        (build_generator((8, 8, 1), 4, 3, base_filters=2), np.arange(7) % 3),
+        (build_one_hot_generator(), [0, 1, 2, 0, 1, 2, 0]),
+        (subclassed, None),
+    ):
+        monkeypatch.setattr(sampling, "BATCH_SIZE", 500)
+        images = draw(generator, 7, labels, seed=1)
+        assert (images.shape, images.dtype) == ((7, 8, 8, 1), np.uint8)
+        monkeypatch.setattr(sampling, "BATCH_SIZE", 3)
+        difference = draw(generator, 7, labels, seed=1).astype(int) - images
+        assert np.abs(difference).max() <= 1
+        assert draw(generator, 0, labels if labels is None else []).shape == (0, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (None, "A conditional generator needs `labels`: 2 integers"),
+        ([0], r"shape \(2,\), one for each image. Received: \(1,\)"),
+        ([0.0, 1.5], "Labels must be integers. Received: float64"),
+        (["0", "1"], "Labels must be integers"),
+        ([0, 3], r"Labels must lie in 0..2. Received: labels from 0 to 3"),
+        ([-1, 2], "Labels must lie in 0..2. Received: labels from -1 to 2"),
+        ([0, 2**32 + 1], "Received: labels from 0 to 4294967297"),
+    ],
+    ids=str,
+)
+def test_wrong_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        draw(build_generator((8, 8, 1), 4, 3, base_filters=2), 2, labels)
+
+
+def test_labels_of_a_generator_that_does_not_tell_its_classes():
+    for labels in ([0, -1], [0, 2**32 + 1]):
+        with pytest.raises(ValueError, match="Labels must lie in"):
+            draw(build_one_hot_generator(), 2, labels)
+
+
+def test_what_is_no_generator_is_refused():
+    with pytest.raises(ValueError, match="need a conditional generator"):
+        draw(build_generator((8, 8, 1), 4, base_filters=2), 2, [0, 1])
+    with pytest.raises(ValueError, match="must be built"):
+        draw(Subclassed(), 2)

@@ -13,6 +13,7 @@ from PIL import Image
 
 import train
 from conftest import QUICK, size_of
+from gan import GAN, build_discriminator
 from gan import __main__ as program
 from gan.metrics import classifiers
 from gan.runs import RunFolder
@@ -59,6 +60,20 @@ def test_generate_what_was_asked_for(runs, somewhere):
     assert np.array_equal(np.asarray(Image.open("files/00006.png")), expected[6, :, :, 0])
     assert run("generate", runs / "bare", "--count", 3, "--output", "three.png") == 0
     assert size_of("three.png") == (88, 28)
+
+
+def test_generate_asks_the_gan_for_its_classes(runs, somewhere):
+    """A conditional generator need not have an embedding, nor an unconditional one be without."""
+    latents, labels = keras.Input((4,)), keras.Input((), dtype="int32")
+    choice = keras.layers.CategoryEncoding(3, output_mode="one_hot")(labels)
+    pixels = keras.layers.Dense(64, "tanh")(keras.layers.Concatenate()([latents, choice]))
+    generator = keras.Model([latents, labels], keras.layers.Reshape((8, 8, 1))(pixels))
+    discriminator = build_discriminator((8, 8, 1), num_classes=3, base_filters=2)
+    shutil.copytree(runs / "one", somewhere / "own")
+    GAN(generator, discriminator, num_classes=3).save(somewhere / "own" / "gan.keras")
+    assert run("generate", "own", "--digit", 2, "--count", 4, "--output", "four.npy") == 0
+    assert np.load("four.npy").shape == (4, 8, 8, 1)
+    assert run("generate", "own", "--digit", 3) == 2
 
 
 def test_evaluate_prints_tables_and_keeps_json_and_picture(runs, capsys):

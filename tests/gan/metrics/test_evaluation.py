@@ -8,8 +8,8 @@ import pytest
 from memorizer import make_memorizer
 
 from gan.data import load
-from gan.metrics import classifier_for, evaluation, format_report
-from gan.metrics.evaluation import draw_nearest
+from gan.metrics import classifier_for, evaluation
+from gan.metrics.evaluation import draw_nearest, format_report
 
 
 def evaluate(gan, **kwargs):

@@ -2,6 +2,8 @@ import pytest
 
 from gan.runs import keep_history, read_history
 
+COLUMNS = ["loss"]
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -11,30 +13,32 @@ def path(tmp_path):
 def test_the_epochs_to_repeat_are_removed(path):
     rows = b"0,2.5\r\n1,2.0\r\n"
     path.write_bytes(b"epoch,loss\r\n" + rows + b"2,1.0\r\n1")  # of "11,…": the disk was full
-    assert keep_history(path, 2)
+    assert keep_history(path, 2, COLUMNS)
     assert path.read_bytes() == b"epoch,loss\r\n0,2.5\r\n1,2.0\r\n"
-    assert keep_history(path, 0)
+    assert keep_history(path, 0, COLUMNS)
     assert not path.exists()
 
 
 def test_lost_rows_are_reported(path):
     for content in (b"epoch,loss\r\n1,2.0\r\n", b"epoch,loss\r\n0,2\r\n1,x,y\r\n", b"epo", b"", b"\xff\0"):
         path.write_bytes(content)
-        assert not keep_history(path, 2)
+        assert not keep_history(path, 2, COLUMNS)
     path.unlink(missing_ok=True)
-    assert not keep_history(path, 2)
+    assert not keep_history(path, 2, COLUMNS)
 
 
 def test_a_new_run_has_no_history(path):
-    assert keep_history(path, 0)
+    assert keep_history(path, 0, COLUMNS)
     assert not path.exists()
 
 
 def test_columns_of_an_older_version_get_the_names_of_today(path):
-    path.write_text("epoch,d_loss,val_least_share\n0,1.5,0.09\n")
-    assert read_history(path) == [{"epoch": 0.0, "d_loss": 1.5, "val_smallest_class_share": 0.09}]
-    assert keep_history(path, 1)
-    assert path.read_bytes() == b"epoch,d_loss,val_smallest_class_share\r\n0,1.5,0.09\r\n"
+    path.write_text("epoch,d_loss,val_least_share,val_share_0\n0,1.5,0.09,0.1\n")
+    (row,) = read_history(path)
+    assert row == {"epoch": 0, "d_loss": 1.5, "val_smallest_class_share": 0.09, "val_share_0": 0.1}
+    assert keep_history(path, 1, ["val_smallest_class_share", "d_loss", "penalty"])
+    expected = b"epoch,d_loss,penalty,val_smallest_class_share\r\n0,1.5,NA,0.09\r\n"
+    assert path.read_bytes() == expected
 
 
 def test_missing_values_are_left_out(path):
