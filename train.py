@@ -112,9 +112,10 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if dataset.notice:
         _notice(dataset.notice)
-    say = functools.partial(_say, options.quiet)
+    say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
     with _open_for_writing(folder, report, is_new=not resumed), _explained(folder, say):
-        say(*changes)
+        if changes:
+            say(*changes)
         train(gan, settings, dataset, folder, say, is_resumed=bool(resumed), quiet=options.quiet)
     return 0
 
@@ -208,7 +209,7 @@ def train(gan, settings: Settings, dataset, folder, say, is_resumed: bool, quiet
         monitor=BEST_BY if metrics else None,
     )
     epochs_done = _restore(checkpoint, gan)
-    _prepare_folder(folder, gan, metrics, epochs_done)
+    _prepare_folder(folder, settings, gan, metrics, epochs_done)
     tensorboard = command("tensorboard", "--logdir", folder.path, *EVERY_EPOCH)
     labels = "without labels" if gan.num_classes is None else f"{gan.num_classes} classes"
     say(
@@ -326,22 +327,18 @@ def _real_images_by_class(dataset, num_classes: int | None):
     return rows.reshape(-1, *dataset.image_shape)
 
 
-def _prepare_folder(folder, gan, metrics: list, epochs_done: int) -> None:
+def _prepare_folder(folder, settings: Settings, gan, metrics: list, epochs_done: int) -> None:
     """Keeps the history of the epochs that are done, and reports lost rows and pictures."""
     for logs in ("train", "validation", "samples"):
         (folder.logs / logs).mkdir(parents=True, exist_ok=True)
     columns = [tracker.name for tracker in gan.metrics if tracker not in metrics]
-    columns += [f"val_{metric.name}" for metric in gan.metrics if metrics and metric.name != "penalty"]
+    columns += [] if settings.penalty == "none" else ["penalty"]
+    columns += [f"val_{metric.name}" for metric in gan.metrics if metrics]
     if not keep_history(folder.history, epochs_done, columns):
         _notice(f"{folder.history} lacks rows of the {epochs_done} epochs done: they are lost")
     pictures = [folder.samples / f"epoch_{n:04d}.png" for n in range(epochs_done + 1)]
     if epochs_done and not all(picture.is_file() for picture in pictures):
         _notice(f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost")
-
-
-def _say(quiet: bool, *lines: str) -> None:
-    for line in lines if not quiet else ():
-        print(line, flush=True)
 
 
 def _notice(message) -> None:

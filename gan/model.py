@@ -157,9 +157,7 @@ class GAN(keras.Model):
         for metric in self._compile_arguments.metrics:
             metric.update_state(real_images, fake_images)
         self.evaluation_step.assign_add(1)
-        results = self.get_metrics_result()
-        results.pop(self.penalty_tracker.name, None)  # the penalty is for training only
-        return results
+        return self.get_metrics_result()
 
     def _unpack(self, data):
         """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
@@ -286,9 +284,7 @@ class GAN(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        arguments = self._compile_arguments
-        penalty_tracker = [self.penalty_tracker] if arguments and arguments.penalty is not None else []
-        return self._trackers() + (arguments.metrics if arguments else []) + penalty_tracker
+        return self._trackers() + (self._compile_arguments.metrics if self._compile_arguments else [])
 
     def _trackers(self) -> list[keras.metrics.Metric]:
         loss_trackers = [self.loss_tracker, self.d_loss_tracker, self.g_loss_tracker]
@@ -296,6 +292,7 @@ class GAN(keras.Model):
 
     def reset_metrics(self):
         super().reset_metrics()
+        self.penalty_tracker.reset_state()  # of training only, so it is not in `metrics`
         self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
 
     @functools.wraps(keras.Model.fit)

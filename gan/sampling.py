@@ -61,7 +61,7 @@ def check_labels(labels: np.ndarray, num_classes: int) -> None:
     Raises:
         ValueError: saying the type or the range that was found.
     """
-    if not np.issubdtype(labels.dtype, np.integer):
+    if labels.size and not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"Labels must be integers. Received: {labels.dtype}")
     if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise ValueError(
@@ -128,6 +128,7 @@ def _check_requested(generator: keras.Model, count: int, labels, is_conditional:
     if labels.shape != (count,):
         raise ValueError(f"`labels` must have shape ({count},), one for each image. Received: {labels.shape}")
     embeddings = [layer for layer in generator.layers if isinstance(layer, keras.layers.Embedding)]
-    fed = [layer.input_dim for layer in embeddings if layer.input is generator.inputs[-1]]
-    check_labels(labels, min(fed, default=LARGEST_LABEL + 1))
+    inputs = getattr(generator, "inputs", None)  # a subclassed generator has none
+    limits = [layer.input_dim for layer in embeddings if inputs and layer.input is inputs[-1]]
+    check_labels(labels, min(limits, default=LARGEST_LABEL + 1))
     return labels.astype(np.int32)

@@ -9,8 +9,6 @@ from pathlib import Path
 from ..runs import RunFolder
 from .program import UsageError, add_seed, hold, load_gan, shorten, usage_errors
 
-SHOWN_SAMPLES = 10
-
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
@@ -44,7 +42,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         report = {"run": str(options.folder)} | _measure(gan, dataset, options)
         print(json.dumps(report, indent=2) if options.json else f"{format_report(report)}\n", flush=True)
         nearest = folder.evaluation / "nearest.png"
-        samples = gan.generate(SHOWN_SAMPLES, seed=options.seed)
+        samples = gan.generate(10, seed=options.seed)
         write_whole(nearest, encode_png(draw_nearest(samples, dataset.train_images)))
         write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
         if not options.json:

@@ -75,23 +75,30 @@ def build_one_hot_generator():
 class Subclassed(keras.Model):
     """A generator that is not functional."""
 
-    def __init__(self):
+    def __init__(self, is_conditional=False):
         super().__init__()
         self.dense = keras.layers.Dense(64, "tanh")
         self.image = keras.layers.Reshape((8, 8, 1))
+        if is_conditional:
+            self.embedding = keras.layers.Embedding(3, 4)
 
-    def call(self, latents):
-        return self.image(self.dense(latents))
+    def call(self, inputs):
+        if isinstance(inputs, list):
+            latents, labels = inputs
+            inputs = latents + self.embedding(labels)
+        return self.image(self.dense(inputs))
 
 
 def test_any_generator_draws_in_batches(monkeypatch):
-    subclassed = Subclassed()
+    subclassed, conditional = Subclassed(), Subclassed(is_conditional=True)
     subclassed(np.zeros((1, 4), np.float32))
+    conditional([np.zeros((1, 4), np.float32), np.zeros(1, np.int32)])
     for generator, labels in (
         (build_generator((8, 8, 1), 4, base_filters=2), None),
         (build_generator((8, 8, 1), 4, 3, base_filters=2), np.arange(7) % 3),
         (build_one_hot_generator(), [0, 1, 2, 0, 1, 2, 0]),
         (subclassed, None),
+        (conditional, np.arange(7) % 3),
     ):
         monkeypatch.setattr(sampling, "BATCH_SIZE", 500)
         images = draw(generator, 7, labels, seed=1)
