@@ -33,23 +33,85 @@ def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=30, help="of test_faults: at how many random moments (30)")
 
 
+class Pool:
+    """GANs that a test may have trained and the next test gets as new: tracing a step takes seconds.
+
+    Only GANs of a test function are kept, and only those whose compile arguments and trainable weights are as
+    they were made. All their variables are set back to the values that they were made with.
+    """
+
+    MOST_OF_A_KIND = 3
+
+    def __init__(self):
+        self.is_open, self.free, self.lent = False, {}, []
+
+    def lend(self, kind, make) -> GAN:
+        """A GAN of a kind, a hashable description of it: made by `make`, or one that was given back."""
+        if not self.is_open or not all(isinstance(part, str | int | float | None) for part in kind):
+            return make()
+        kept = self.free.setdefault(kind, [])
+        gan, values, names, traits = kept.pop() if kept else self._describe(make())
+        for variable, value in zip(self._variables(gan), values, strict=True):
+            variable.assign(value)
+        for name in vars(gan).keys() - names:  # such as `history`
+            if not name.startswith("_"):
+                delattr(gan, name)
+        gan._initial_epoch = 0  # `BackupAndRestore` leaves it
+        gan.reset_metrics()
+        self.lent.append((kind, gan, values, names, traits))
+        return gan
+
+    def take_back(self) -> None:
+        """Keeps the GANs that a test was lent."""
+        for kind, *described in self.lent:
+            gan, *_, traits = described
+            is_unchanged = self._traits(gan) == traits and len(self._variables(gan)) == len(described[1])
+            if is_unchanged and len(self.free[kind]) < self.MOST_OF_A_KIND:
+                self.free[kind].append(described)
+        self.lent.clear()
+
+    def _describe(self, gan) -> list:
+        values = [np.array(variable.numpy()) for variable in self._variables(gan)]
+        return [gan, values, set(vars(gan)), self._traits(gan)]
+
+    def _variables(self, gan) -> list:
+        return [*gan.variables, *gan.optimizer.variables]
+
+    def _traits(self, gan) -> tuple:
+        flags = [network.trainable for network in (gan, gan.generator, gan.discriminator)]
+        return id(gan._compile_arguments), id(gan.optimizer), gan.run_eagerly, *flags
+
+
+pool = Pool()
+
+
 @pytest.fixture(autouse=True)
 def known_seed():
     keras.utils.set_random_seed(0)
+    pool.is_open = True  # from here on: what fixtures of a module make, they keep
+    yield
+    pool.is_open = False
+    pool.take_back()
 
 
 def make_gan(num_classes=None, seed=0, ema_half_life_images=100, dropout=0.3, **compile_arguments):
     """The smallest GAN that has batch norm and dropout; the same weights at every call."""
     keras.utils.set_random_seed(7)
-    gan = GAN(
-        build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, base_filters=2, depth=0),
-        build_discriminator(IMAGE_SHAPE, num_classes, base_filters=2, depth=0, dropout=dropout),
-        num_classes=num_classes,
-        seed=seed,
-        ema_half_life_images=ema_half_life_images,
-    )
-    gan.compile(**{"penalty": None} | compile_arguments)
-    return gan
+
+    def make():
+        gan = GAN(
+            build_generator(IMAGE_SHAPE, LATENT_DIM, num_classes, base_filters=2, depth=0),
+            build_discriminator(IMAGE_SHAPE, num_classes, base_filters=2, depth=0, dropout=dropout),
+            num_classes=num_classes,
+            seed=seed,
+            ema_half_life_images=ema_half_life_images,
+        )
+        gan.compile(**{"penalty": None} | compile_arguments)
+        return gan
+
+    arguments = [part for pair in sorted(compile_arguments.items()) for part in pair]
+    policy = keras.config.dtype_policy().name
+    return pool.lend((policy, num_classes, seed, ema_half_life_images, dropout, *arguments), make)
 
 
 def make_images(count=40):
