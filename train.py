@@ -333,7 +333,8 @@ def _prepare_folder(folder, settings: Settings, gan, metrics: list, epochs_done:
         (folder.logs / logs).mkdir(parents=True, exist_ok=True)
     columns = [tracker.name for tracker in gan.metrics if tracker not in metrics]
     columns += [] if settings.penalty == "none" else ["penalty"]
-    columns += [f"val_{metric.name}" for metric in gan.metrics if metrics]
+    measured = [metric.name for metric in gan.metrics] if metrics else columns  # Keras logs these as NA
+    columns += [f"val_{name}" for name in measured]
     if not keep_history(folder.history, epochs_done, columns):
         _notice(f"{folder.history} lacks rows of the {epochs_done} epochs done: they are lost")
     pictures = [folder.samples / f"epoch_{n:04d}.png" for n in range(epochs_done + 1)]
