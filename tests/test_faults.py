@@ -4,6 +4,7 @@ more, damaged files, other processes. After each the run, resumed, equals one th
 
 import errno
 import functools
+import json
 import os
 import random
 import re
@@ -289,9 +290,19 @@ def empty(path):
 
 
 def flip(path, seed):
-    content = bytearray(path.read_bytes())
+    before = path.read_bytes()
+    content = bytearray(before)
     content[random.Random(seed).randrange(len(content))] ^= 1 << seed % 8
+    if path.suffix == ".json" and parse(content) == parse(before):
+        return flip(path, seed + 8)  # the last digit of a number, say, which reads the same
     path.write_bytes(content)
+
+
+def parse(content):
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 DAMAGES = {"cut": cut, "empty": empty, "missing": Path.unlink}
