@@ -51,7 +51,7 @@ SHOWN = (
     BEST_BY,
     "val_classifier_score",
     "val_smallest_class_share",
-)  # history.csv has all
+)  # in the terminal; history.csv has all logs
 EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
 
 
@@ -360,7 +360,8 @@ def _explain_resume(settings: Settings, epochs_done: int) -> str:
     if not epochs_done:
         return "There is no whole checkpoint: starting over."
     if settings.minutes:
-        return f"Resuming after epoch {epochs_done}, for {settings.minutes:g} minutes."
+        length = f"{settings.minutes:g} minutes; the number of epochs depends on the machine"
+        return f"Resuming after epoch {epochs_done}, for {length}."
     if epochs_done >= settings.epochs:
         return f"All {epochs_done} epochs are done; --epochs N trains up to N."
     is_beyond = 0 < settings.decay_epochs < settings.epochs

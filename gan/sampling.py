@@ -34,7 +34,8 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
         uint8 (count, height, width, channels).
 
     Raises:
-        ValueError: when labels are missing, not accepted, not integers, out of range, or not (count,).
+        ValueError: when labels are missing, not accepted, not integers, out of range, or not (count,); or
+            when the generator is not built.
 
     Example:
 
@@ -70,7 +71,11 @@ def check_labels(labels: np.ndarray, num_classes: int) -> None:
 
 
 def input_shapes(network: keras.Model) -> list[tuple]:
-    """Returns the shapes of a built network's inputs, functional or not, batch dimension first."""
+    """Returns the shapes of a built network's inputs, functional or not, batch dimension first.
+
+    Raises:
+        ValueError: when the network is not built.
+    """
     if not network.built:
         raise ValueError(f"A network must be built: call it once on a batch. Received: {network.name}")
     if getattr(network, "inputs", None):
