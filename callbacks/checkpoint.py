@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import math
 import re
 import warnings
@@ -12,8 +13,6 @@ import numpy as np
 
 from gan.checks import check_counts
 from gan.files import digest, encode_weights, read_json, write_json, write_whole
-
-__all__ = ["Checkpoint"]
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -136,7 +135,7 @@ class Checkpoint(keras.callbacks.Callback):
             "sha256": hashlib.sha256(weights).hexdigest(),
             "logs": {key: value for key, value in logs.items() if math.isfinite(value)},
         }
-        write_json(self._path(epochs_done, "json"), manifest)
+        write_json(self._path(epochs_done, "json"), manifest | {"checksum": _checksum(manifest)})
         self._damaged.discard(epochs_done)
         self._unsaved = None
         self._remove_old(epochs_done)
@@ -184,9 +183,10 @@ class Checkpoint(keras.callbacks.Callback):
             manifest = read_json(path)
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
-        logs = manifest.get("logs")
+        logs, checksum = manifest.get("logs"), manifest.pop("checksum", None)
         is_whole = (
-            manifest.get("epoch") == epochs_done
+            checksum == _checksum(manifest)
+            and manifest.get("epoch") == epochs_done
             and isinstance(manifest.get("bytes"), int)
             and isinstance(manifest.get("sha256"), str)
             and isinstance(logs, dict)
@@ -204,6 +204,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _path(self, epochs_done: int, suffix: str) -> Path:
         return self.directory / f"epoch_{epochs_done:04d}.{suffix}"
+
+
+def _checksum(manifest: dict) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _verify(weights: Path, manifest: dict) -> None:

@@ -4,14 +4,13 @@ import os
 
 import keras
 
-__all__ = ["HistoryFile"]
-
 
 class HistoryFile(keras.callbacks.CSVLogger):
-    """Writes the logs of each epoch as a row of a CSV file, and flushes it to the disk.
+    """Writes the logs of each epoch as a row of a CSV file, from epoch 1, and flushes it to the disk.
 
-    Keras leaves that to the operating system, and a power cut may lose the row. Put it before `Checkpoint`:
-    then no epoch that a run resumes from lacks its row. All arguments are Keras's.
+    Keras's CSVLogger counts epochs from 0. It leaves the flush to the operating system, and a power cut may
+    lose the row. Put this callback before `Checkpoint`: then no epoch that a run resumes from lacks its row.
+    All arguments are Keras's.
 
     Raises:
         OSError: with the file's name, when it cannot be written.
@@ -26,7 +25,7 @@ class HistoryFile(keras.callbacks.CSVLogger):
 
     def on_epoch_end(self, epoch, logs=None):
         try:
-            super().on_epoch_end(epoch, logs)
+            super().on_epoch_end(epoch + 1, logs)
             os.fsync(self.csv_file.fileno())
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.filename)) from error

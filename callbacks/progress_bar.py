@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import keras
 
-__all__ = ["ProgressBar"]
-
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
     """Shows chosen logs only.

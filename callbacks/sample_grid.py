@@ -1,5 +1,6 @@
 """A picture of samples after every epoch, and a film of them at the end."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,6 @@ from gan.files import whole_file, write_whole
 from gan.images import encode_png
 
 from .base import SampleCallback
-
-__all__ = ["SampleGrid"]
 
 MILLISECONDS_A_FRAME = 300
 MILLISECONDS_THE_LAST = 2000
@@ -50,17 +49,33 @@ class SampleGrid(SampleCallback):
         write_whole(self.directory / "real.png", encode_png(grid))
 
     def on_train_end(self, logs=None):
-        pictures = sorted(self.directory.glob("epoch_*.png"))
-        if not pictures:
-            return
-        durations = [MILLISECONDS_A_FRAME] * (len(pictures) - 1) + [MILLISECONDS_THE_LAST]
-        frames = _read(pictures)
-        with whole_file(self.directory / "epochs.gif") as temporary:
-            next(frames).save(temporary, save_all=True, append_images=frames, duration=durations, loop=0)
+        frames = _read(_find_pictures(self.directory))
+        first = next(frames, None)
+        if first is not None:
+            with whole_file(self.directory / "epochs.gif") as temporary:
+                first.save(temporary, save_all=True, append_images=frames, loop=0)
+
+
+def _find_pictures(directory: Path) -> list[Path]:
+    """Returns the pictures of epochs, in the order of the epochs."""
+    numbers = {path: path.stem.removeprefix("epoch_") for path in directory.glob("epoch_*.png")}
+    return sorted(
+        (path for path, number in numbers.items() if number.isdecimal()), key=lambda p: int(numbers[p])
+    )
 
 
 def _read(pictures: list[Path]) -> Iterator[Image.Image]:
-    """One picture after the other, its file closed behind it: there may be thousands."""
+    """Yields the frames of the film. It closes each file before the next: there may be thousands."""
+    size = None
     for picture in pictures:
-        with Image.open(picture) as frame:
-            yield frame.copy()
+        try:
+            with Image.open(picture) as file:
+                frame = file.copy()
+            size = size or frame.size
+            if frame.size != size:
+                raise ValueError(f"its size {frame.size} differs from {size}")
+        except Exception as error:  # Pillow raises errors of many kinds for damaged files
+            warnings.warn(f"{picture} is left out of epochs.gif: {error}", stacklevel=2)
+            continue
+        frame.info = {"duration": MILLISECONDS_THE_LAST if picture == pictures[-1] else MILLISECONDS_A_FRAME}
+        yield frame

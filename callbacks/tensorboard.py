@@ -2,11 +2,9 @@
 
 import keras
 
-__all__ = ["TensorBoard"]
-
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Writes every epoch's scalars to the disk before the next epoch begins.
+    """Writes every epoch's scalars, from epoch 1, to the disk before the next epoch begins.
 
     Keras leaves them in memory for up to two minutes, and a process that is killed takes them along. At
     every batch it also makes summaries that `update_freq="epoch"`, the default, throws away, and each
@@ -23,6 +21,6 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_train_batch_end(batch, None if self.update_freq == "epoch" else logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
+        super().on_epoch_end(epoch + 1, logs)  # Keras counts from 0
         for writer in self._writers.values():
             writer.flush()

@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from .base import SampleCallback
 
-__all__ = ["TensorBoardSamples"]
-
 
 class TensorBoardSamples(SampleCallback):
     """Writes the image summaries `samples/generated`, after every epoch, and `samples/real`, once.

@@ -4,8 +4,6 @@ import time
 
 import keras
 
-__all__ = ["TimeLimit"]
-
 
 class TimeLimit(keras.callbacks.Callback):
     """Ends training at the first epoch's end after so many minutes.

@@ -1,17 +1,15 @@
-"""A GAN that is an ordinary Keras model."""
+"""A GAN that is an ordinary Keras model. `import gan` is all that loading a saved model needs."""
 
-import sys
-from pathlib import Path
-
-# `import gan` is all that loading a saved model needs: it registers what such a model is made of. Only
-# this project's own two programs read their command line before they load TensorFlow, for seconds.
-# (While Python looks for the module of `python -m`, the first argument is "-m".)
-_program = Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve()
-_is_train = _program == Path(__file__).resolve().parents[1] / "train.py"
-_is_command = sys.argv[0] == "-m" and " -m gan " in f"{' '.join(sys.orig_argv[:4])} "
-if not (_is_train or _is_command):
+try:
     from . import metrics
     from .model import GAN
     from .networks import build_discriminator, build_generator
+except ModuleNotFoundError as error:
+    # `python -m gan` imports this module first, and says in one line what is missing.
+    _missing = error.name
 
-    __all__ = ["GAN", "build_discriminator", "build_generator", "metrics"]
+    def __getattr__(name: str):
+        raise ModuleNotFoundError(f"{_missing} is not installed: see the README", name=_missing)
+
+
+__all__ = ["GAN", "build_discriminator", "build_generator", "metrics"]

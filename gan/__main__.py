@@ -1,31 +1,44 @@
-"""Draws images from trained generators, and measures and compares runs.
+"""Trains, draws images from trained generators, and measures and compares runs.
 
 python -m gan generate --digit 4
 python -m gan generate runs/first
 python -m gan evaluate runs/first
 python -m gan compare runs/first runs/second
+python -m gan train --minutes 5      # the flags of train.py
+
+Where the package is installed, `fit-gan` is the same program.
 """
 
 import argparse
+import importlib.util
 import sys
+from pathlib import Path
 
-from .commands import classifier, compare, evaluate, generate
-from .commands.program import Parser, UsageError, import_tensorflow_quietly, run_program
+from .commands.program import Parser, UsageError, missing_package, run_as_process, run_program
+
+try:
+    from .commands import classifier, compare, evaluate, generate
+except ModuleNotFoundError as error:
+    raise missing_package("python -m gan", error) from None
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m gan") -> int:
     """Runs the command line. Returns the exit code."""
-    return run_program("python -m gan", lambda: run(parse(arguments)))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["train"]:
+        return _load_train().main(arguments[1:], program=f"{program} train")
+    return run_program(program, lambda: run(parse(arguments, program)))
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str], program: str) -> argparse.Namespace:
     """Reads the command and its flags."""
     parser = Parser(
-        prog="python -m gan",
-        description="Draw from trained generators, measure runs, compare them.",
+        prog=program,
+        description="Train GANs, draw from trained generators, measure runs, compare them.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("train", help="train a GAN, with the flags of train.py", add_help=False)
     for command in (generate, evaluate, compare, classifier):
         command.add_command(commands)
     return parser.parse_args(arguments)
@@ -33,7 +46,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command that the options name."""
-    import_tensorflow_quietly()
     try:
         options.run(options)
     except OSError as error:
@@ -41,5 +53,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_console() -> int:
+    """Runs the console command `fit-gan`. Returns the exit code."""
+    return run_as_process(lambda: main(program="fit-gan"))
+
+
+def _load_train():
+    """Loads train.py by its place: a user's own train.py may hide its name."""
+    spec = importlib.util.spec_from_file_location("fit_gan_train", Path(__file__).parents[1] / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_process(main))

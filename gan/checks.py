@@ -16,11 +16,6 @@ def check_networks(
     Raises:
         ValueError: naming both shapes, or the missing part.
     """
-    for role, network in (("generator", generator), ("discriminator", discriminator)):
-        if not network.built:
-            raise ValueError(
-                f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
-            )
     latent_shapes, image_shapes = input_shapes(generator), input_shapes(discriminator)
     expected = 1 if num_classes is None else 2
     for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
@@ -150,7 +145,7 @@ def check_batch(
     if num_classes is None:
         return
     if labels is None or tuple(labels.shape[1:]) not in ((), (1,)) or not labels.dtype.is_integer:
-        received = "none" if labels is None else f"{labels.dtype.name} of shape {tuple(labels.shape)}"
+        received = labels if labels is None else f"{labels.dtype.name} of shape {tuple(labels.shape)}"
         raise ValueError(
             "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,). "
             f"Received: labels={received}"

@@ -10,20 +10,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = [
-    "cache_folder",
-    "digest",
-    "encode_weights",
-    "read_json",
-    "remove_leftovers",
-    "whole_file",
-    "write_json",
-    "write_whole",
-]
-
 TEMPORARY = ".partial-"
 LARGEST_JSON = 1 << 20
-CHECKSUM = "checksum"
 
 
 @contextlib.contextmanager
@@ -45,12 +33,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     ```
     """
     path = Path(path)
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
+    target = path.resolve()  # a link stays a link
+    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         _flush_to_disk(temporary)
-        os.replace(temporary, path)
-        _flush_folder_to_disk(path.parent)
+        os.replace(temporary, target)
+        _flush_folder_to_disk(target.parent)
     except OSError as error:
         if error.filename not in (None, str(temporary)):
             raise
@@ -84,23 +73,23 @@ def encode_weights(model) -> bytes:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what processes that were killed had begun to write; nobody may be writing there now."""
-    for path in folder.rglob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    """Removes unfinished files of killed processes from a folder. Nobody may be writing there now."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):  # such as a folder of this name
+            path.unlink()
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Writes an object as JSON, whole or not at all, with a checksum of its own."""
-    sealed = content | {CHECKSUM: _checksum(content)}
-    write_whole(path, json.dumps(sealed, indent=2).encode() + b"\n")
+    """Writes an object as JSON, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def read_json(path: Path) -> dict:
-    """The object that `write_json` wrote to a file, which may have been damaged since, or be another's.
+    """Reads a JSON object from a file, which may be damaged or another's.
 
     Raises:
         OSError: when it cannot be read.
-        ValueError: a few words, when it is not what was written.
+        ValueError: a few words, when it is not a JSON object.
     """
     if path.exists() and not path.is_file():
         raise ValueError("it is no file")
@@ -110,18 +99,11 @@ def read_json(path: Path) -> dict:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
     try:
         content = json.loads(text.decode("utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is no JSON object")
-        checksum = content.pop(CHECKSUM, None)
-        if checksum != _checksum(content):
-            raise ValueError(f"its `{CHECKSUM}` is not that of its content")
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON") from error
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
     return content
-
-
-def _checksum(content: dict) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def cache_folder() -> Path:

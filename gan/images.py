@@ -9,8 +9,6 @@ import io
 import numpy as np
 from PIL import Image
 
-__all__ = ["check_range", "encode_png", "make_grid", "split_grid", "to_float", "to_uint8"]
-
 
 def to_float(pixels):
     """Pixels 0..255 as floats in [-1, 1]: `pixels / 127.5 - 1`.

@@ -8,17 +8,6 @@ batch.
 import keras
 from keras import ops
 
-__all__ = [
-    "AdversarialLoss",
-    "Hinge",
-    "LeastSquares",
-    "Minimax",
-    "NonSaturating",
-    "Relativistic",
-    "Wasserstein",
-    "get",
-]
-
 
 class AdversarialLoss:
     """Base of the losses: one method for each player.

@@ -22,8 +22,6 @@ from .old_keys import translate_old_keys
 from .optimizer import ScaledTwoPlayerOptimizer, TwoPlayerOptimizer, resolve_players
 from .penalties import DiscriminatorPass
 
-__all__ = ["GAN"]
-
 
 @keras.saving.register_keras_serializable(package="gan")
 class GAN(keras.Model):

@@ -12,8 +12,6 @@ its features on the label's embedding (Miyato & Koyama 2018, https://arxiv.org/a
 import keras
 from keras import layers, ops
 
-__all__ = ["MinibatchDeviation", "build_discriminator", "build_generator"]
-
 KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
 TINY = 1e-6  # under the root of a variance, whose slope at 0 is infinite
@@ -89,15 +87,15 @@ def build_discriminator(
     depth: int = 2,
     dropout: float = 0.0,
     translation: float = 0.0,
+    minibatch_deviation: bool = True,
     name: str = "discriminator",
 ) -> keras.Model:
     """Builds the discriminator: images (and labels) to one logit each, high for real.
 
     Strided convolutions, then 3x3 convolutions, all with LeakyReLU and, if asked for, dropout. A dense layer
-    turns their features and the `MinibatchDeviation` into one logit, without a sigmoid. A batch must be all
-    real or all fake. Dropout drops whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280):
-    neighboring pixels of a channel are alike, and random numbers for each pixel took a fifth of the train
-    step.
+    turns their features and the `MinibatchDeviation` into one logit, without a sigmoid. Dropout drops whole
+    channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280): neighboring pixels of a channel are
+    alike, and random numbers for each pixel took a fifth of the train step.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
@@ -109,6 +107,7 @@ def build_discriminator(
         translation: in training, real and fake images are shifted at random by at most this fraction of
             their sides, in [0, 1); 0 for none. It keeps the discriminator from memorizing a few hundred
             images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738). Uncovered pixels are black, -1.
+        minibatch_deviation: whether to use `MinibatchDeviation`. Then a batch must be all real or all fake.
         name: the model's name.
 
     Returns:
@@ -137,9 +136,11 @@ def build_discriminator(
     for number in range(depth):
         x = layers.Conv2D(filters, 3, padding="same", name=f"convolution_{number}")(x)
         x = _activate_and_drop(x, dropout, f"convolution_{number}")
-    features = layers.Concatenate(name="features", dtype="float32")(
-        [layers.Flatten(name="flat", dtype="float32")(x), MinibatchDeviation(name="deviation")(x)]
-    )
+    features = layers.Flatten(name="flat", dtype="float32")(x)
+    if minibatch_deviation:
+        features = layers.Concatenate(name="features", dtype="float32")(
+            [features, MinibatchDeviation(name="deviation")(x)]
+        )
     logits = layers.Dense(1, dtype="float32", name="realness")(features)
     if num_classes is None:
         return keras.Model(images, logits, name=name)

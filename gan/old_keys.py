@@ -4,8 +4,10 @@
 RENAMED = {
     "preset": "recipe",
     "width": "base_filters",
+    "unconditional": "conditional",
     "val_least_share": "val_smallest_class_share",
 }
+INVERTED = {"unconditional"}  # true is false today
 REMOVED = {"update": "alternating"}  # with the value that the code uses today
 
 
@@ -15,5 +17,10 @@ def translate_old_keys(config: dict) -> dict:
     A removed key is left out if it has the value that the code uses today. Any other value remains, for the
     caller to report.
     """
-    kept = {key: value for key, value in config.items() if key not in REMOVED or value != REMOVED[key]}
-    return {RENAMED.get(key, key): value for key, value in kept.items()}
+    translated = {}
+    for key, value in config.items():
+        if key in REMOVED and value == REMOVED[key]:
+            continue
+        is_inverted = key in INVERTED and isinstance(value, bool)
+        translated[RENAMED.get(key, key)] = not value if is_inverted else value
+    return translated

@@ -8,10 +8,8 @@ log it under the optimizer's name.
 
 import keras
 
-__all__ = ["ScaledTwoPlayerOptimizer", "TwoPlayerOptimizer", "recommended_optimizer", "resolve_players"]
 
-
-def recommended_optimizer(learning_rate=2e-3) -> keras.optimizers.Optimizer:
+def recommended_optimizer(learning_rate=2e-3, beta_2: float = 0.99) -> keras.optimizers.Optimizer:
     """Returns Adam with the betas of our recipes: see `gan.recipes`.
 
     beta1 is DCGAN's. beta2 is 0.99, so that Adam soon follows gradients that grow: with its default 0.999
@@ -19,8 +17,9 @@ def recommended_optimizer(learning_rate=2e-3) -> keras.optimizers.Optimizer:
 
     Args:
         learning_rate: a number, or a Keras schedule.
+        beta_2: decay rate of Adam's second moment.
     """
-    return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.99)
+    return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=beta_2)
 
 
 def resolve_players(generator_optimizer, discriminator_optimizer, optimizer=None) -> tuple:
@@ -148,12 +147,10 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
 
     def _measure_rate_ratio(self) -> float | None:
         """The discriminator's rate over the generator's, or None where either is not a number."""
-        rates = []
-        for player in self.optimizers:
-            if not isinstance(player._learning_rate, keras.Variable):
-                return None
-            rates.append(float(player.learning_rate.numpy()))
-        return rates[1] / rates[0] if rates[0] else 1.0
+        if not all(isinstance(player._learning_rate, keras.Variable) for player in self.optimizers):
+            return None
+        rate, other_rate = (float(player.learning_rate.numpy()) for player in self.optimizers)
+        return other_rate / rate if rate else 1.0
 
     def apply(self, grads, trainable_variables=None) -> None:
         """Updates the given variables, of one player or of both, each by its player's optimizer."""

@@ -14,8 +14,6 @@ import tensorflow as tf
 
 from . import losses
 
-__all__ = ["R1", "R2", "DiscriminatorPass", "Penalty", "PenaltySum", "WganGP", "get", "squared_norms"]
-
 EPSILON = 1e-12  # under a square root, whose slope at 0 is infinite
 
 

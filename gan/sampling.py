@@ -10,8 +10,6 @@ import tensorflow as tf
 from .files import digest
 from .images import to_uint8
 
-__all__ = ["draw", "load_trained_generator"]
-
 BATCH_SIZE = 500
 LARGEST_LABEL = 2**31 - 1  # where the generator does not tell its number of classes
 CLASSES = 10  # of the trained generator

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -179,6 +180,17 @@ def somewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    """No dataset of Keras can be loaded."""
+
+    def refuse():
+        raise OSError("no network in this test")
+
+    for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        monkeypatch.setattr(getattr(keras.datasets, name), "load_data", refuse)
+
+
 def arrays_of(file) -> dict[str, np.ndarray]:
     """Every array of a `.weights.h5`, by its path."""
     arrays = {}
@@ -235,6 +247,23 @@ def mnist_path() -> Path:
     return Path(os.environ["GAN_MNIST"])
 
 
+class Program(subprocess.Popen):
+    """A process whose errors are read without the lines that TensorFlow writes at every start."""
+
+    def communicate(self, *arguments, **kwargs):
+        output, error = super().communicate(*arguments, **kwargs)
+        return output, without_tensorflow(error)
+
+
+def without_tensorflow(error: str) -> str:
+    """The errors of a program without the lines of TensorFlow's own log."""
+    own = [line for line in error.splitlines(keepends=True) if not TENSORFLOW_LOG.match(line)]
+    return "".join(own)
+
+
+TENSORFLOW_LOG = re.compile(
+    r"WARNING: All log messages before absl|[IWE]\d{4} [0-9:.]+ |To enable the following"
+)
 _processes = []
 
 
@@ -254,5 +283,5 @@ def start(*arguments, program=("train.py",), **kwargs):
     command = [sys.executable, *map(str, [*program, *arguments])]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     root = Path(__file__).parents[1]
-    _processes.append(subprocess.Popen(command, cwd=root, text=True, **pipes, **kwargs))
+    _processes.append(Program(command, cwd=root, text=True, **pipes, **kwargs))
     return _processes[-1]

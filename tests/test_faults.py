@@ -112,6 +112,8 @@ def left_alone(tmp_path_factory):
     return make
 
 
+# A notice is a warning, and warnings are errors in the tests.
+NOTICES = pytest.mark.filterwarnings("default::UserWarning")
 PICTURES = ["real.png", "epoch_0002.png", "epochs.gif"]
 STATES = ["epoch_0002.weights.h5", "epoch_0002.json", "gan.keras", "generator.keras"]
 POINTS = [f"{when} {name}" for name in ["config.json", *PICTURES, *STATES] for when in (
@@ -314,6 +316,7 @@ def two_epochs(left_alone):
     return left_alone(*UNMEASURED, "--epochs", EPOCHS - 1)
 
 
+@NOTICES
 @pytest.mark.parametrize("name", ["epoch_0002.weights.h5", "epoch_0002.json"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
@@ -330,6 +333,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
+@NOTICES
 def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(two_epochs, folder)
@@ -342,7 +346,7 @@ def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", ["cut", "empty", "missing"])
 def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
     folder = tmp_path / "run"
     shutil.copytree(two_epochs, folder)
@@ -355,6 +359,7 @@ def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@NOTICES
 def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
     """It is not the newest, so its epoch is not replayed."""
     folder = tmp_path / "run"
@@ -370,12 +375,12 @@ def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
 
     folder, feed = tmp_path / "run", train._feed
 
-    def poisoned(gan, config, dataset, start_step):
+    def poisoned(gan, job, start_step):
         def poison(step, batch):
             images, labels = batch
             return tf.where(step == 12, np.nan, images), labels
 
-        return feed(gan, config, dataset, start_step).enumerate(start_step).map(poison)
+        return feed(gan, job, start_step).enumerate(start_step).map(poison)
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "_feed", poisoned)
@@ -388,6 +393,7 @@ def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
+@NOTICES
 def test_lost_rows_and_pictures_are_told_of(two_epochs, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(two_epochs, folder)
@@ -407,6 +413,7 @@ def test_two_new_runs_of_one_name(tmp_path):
     assert [error.count("\n") for error, code in errors if code == 2] == [1]
 
 
+@NOTICES
 def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):
     """The best one is replayed where it was lost."""
     arguments = [*SHORT, "--epochs", 6]

@@ -57,6 +57,7 @@ def run(somewhere):
     return RunFolder(somewhere / "run")
 
 
+@pytest.mark.filterwarnings("default:.*history.csv was rewritten:UserWarning")
 def test_a_run_is_resumed(run, capsys):
     assert train.main(["--resume", str(run.path), "--epochs", "2"]) == 0
     captured = capsys.readouterr()
@@ -65,12 +66,14 @@ def test_a_run_is_resumed(run, capsys):
     settings = json.loads(run.config.read_text())["settings"]
     assert settings["recipe"] == "few"
     assert settings["base_filters"] == 2
-    assert not settings.keys() & {"preset", "width", "update"}
+    assert not settings.keys() & {"preset", "width", "update", "unconditional"}
+    assert (settings["conditional"], settings["discriminator_steps"]) == (True, 1)
+    assert "history.csv was rewritten: epochs count from 1 now" in captured.err
     first, second = read_history(run.history)
     assert first["val_smallest_class_share"] == 0.0
     assert np.isfinite([second["val_smallest_class_share"], second["penalty"]]).all()
     with open(run.history, newline="") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     assert size_of(run.samples / "epoch_0002.png") == size_of(run.samples / "epoch_0001.png")
     assert int(keras.saving.load_model(run.model).step) == 16
 
@@ -88,7 +91,7 @@ def test_a_simultaneous_run_is_evaluated_and_drawn_from_but_not_resumed(somewher
     assert train.main(["--resume", "run", "--epochs", "2"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "update=simultaneous cannot be resumed" in error
+    assert "update='simultaneous' is not 'alternating', and the setting was removed" in error
     assert program.main(["generate", "run", "--count", "3"]) == 0
     assert program.main(["evaluate", "run", "--quick", "--json"]) == 0
 

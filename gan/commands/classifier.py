@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+from ..data import load
+from ..files import digest
+from ..metrics.classifiers import extract, save_classifier, train_classifier
 from .program import UsageError, shorten, usage_errors
 
 
@@ -19,10 +22,6 @@ def add_command(commands) -> None:
 
 
 def _train_classifier(options: argparse.Namespace) -> None:
-    from ..data import load
-    from ..files import digest
-    from ..metrics.classifiers import extract, save_classifier, train_classifier
-
     with usage_errors():
         dataset = load(options.dataset)
     if dataset.train_labels is None:

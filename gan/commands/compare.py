@@ -3,8 +3,12 @@
 import argparse
 from pathlib import Path
 
+from ..files import write_whole
+from ..images import encode_png
+from ..reports import comparison
 from ..runs import RunFolder
-from .program import UsageError, add_seed, hold, load_gan, shorten, usage_errors
+from .program import UsageError, shorten, usage_errors
+from .runs import add_seed, hold, load_gan
 
 
 def add_command(commands) -> None:
@@ -24,10 +28,6 @@ def add_command(commands) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from ..files import write_whole
-    from ..images import encode_png
-    from ..reports import comparison
-
     folders = [RunFolder(path) for path in options.runs]
     is_one = len(folders) == 1
     output = options.output or (folders[0].path / "comparison.png" if is_one else Path("comparison.png"))

@@ -6,8 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+from ..files import write_whole
+from ..images import encode_png
+from ..metrics.classifiers import classifier_for
+from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy
 from ..runs import RunFolder
-from .program import UsageError, add_seed, hold, load_gan, shorten, usage_errors
+from .program import UsageError, shorten, usage_errors
+from .runs import add_seed, hold, load_dataset, load_gan
 
 
 def add_command(commands) -> None:
@@ -22,7 +27,7 @@ def add_command(commands) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out the classifier trained on 60,000 samples, which takes minutes",
+        help="leave out the classifier trained on samples, which takes minutes",
     )
     add_seed(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
@@ -30,13 +35,9 @@ def add_command(commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ..files import write_whole
-    from ..images import encode_png
-    from ..metrics.evaluation import draw_nearest, format_report
-
     folder = RunFolder(options.folder)
     gan = load_gan(options.folder)
-    dataset = _load_dataset(folder, options.dataset)
+    dataset = load_dataset(folder, options.dataset or folder.read_whole_config()["settings"]["dataset"])
     with hold(folder.path):
         folder.evaluation.mkdir(exist_ok=True)  # first: a folder that cannot be written costs no minutes
         report = {"run": str(options.folder)} | _measure(gan, dataset, options)
@@ -51,9 +52,6 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _measure(gan, dataset, options: argparse.Namespace) -> dict:
     """The report. Keras's progress bars go to stderr: stdout is for the report."""
-    from ..metrics.classifiers import classifier_for
-    from ..metrics.evaluation import evaluate, real_accuracy
-
     verbose = 1 if sys.stderr.isatty() else 2
     with contextlib.redirect_stdout(sys.stderr), usage_errors():
         classifier = classifier_for(dataset, verbose)
@@ -68,15 +66,3 @@ def _measure(gan, dataset, options: argparse.Namespace) -> dict:
             real_accuracy=None if options.quick else lambda: real_accuracy(dataset, verbose),
             verbose=verbose,
         )
-
-
-def _load_dataset(folder: RunFolder, source: str | None):
-    """The data that a run was trained on."""
-    from ..data import load
-
-    config = folder.read_whole_config()
-    with usage_errors("; if the run's data are somewhere else now, name them by --dataset PATH"):
-        dataset = load(source or config["settings"].get("dataset", ""))
-    if dataset.checksum != config["data"]["checksum"]:
-        raise UsageError(f"{dataset.source}: not the data of {folder.path}: their checksum differs")
-    return dataset

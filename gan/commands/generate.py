@@ -5,8 +5,14 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from ..runs.limits import SEED, whole_number
-from .program import UsageError, hold, load_gan, shorten, usage_errors
+import numpy as np
+
+from ..files import whole_file, write_whole
+from ..images import encode_png, make_grid
+from ..limits import SEED, whole_number
+from ..sampling import CLASSES, draw, load_trained_generator
+from .program import UsageError, shorten, usage_errors
+from .runs import hold, load_gan
 
 COLUMNS = 10
 MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
@@ -22,14 +28,11 @@ def add_command(commands) -> None:
         type=Path,
         nargs="?",
         metavar="RUN",
-        help="folder of a finished run (default: the generator of MNIST in the package)",
+        help="a finished run (default: the package's generator)",
     )
+    count = whole_number(1, MOST_IMAGES)
     parser.add_argument(
-        "--count",
-        type=whole_number(1, MOST_IMAGES),
-        default=100,
-        metavar="N",
-        help="how many images (default: 100)",
+        "--count", type=count, default=100, metavar="N", help="number of images (default: 100)"
     )
     parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
     parser.add_argument(
@@ -47,8 +50,6 @@ def add_command(commands) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    from ..sampling import CLASSES, draw, load_trained_generator
-
     output = options.output or (options.folder or Path()) / "generated.png"
     if output.suffix not in ("", ".png", ".npy"):
         raise UsageError(f"--output must end in .png or .npy, or name a new folder. Received: {output}")
@@ -66,8 +67,6 @@ def _generate(options: argparse.Namespace) -> None:
 
 
 def _labels(options: argparse.Namespace, classes: int | None):
-    import numpy as np
-
     if options.digit is None:
         return None if classes is None else np.arange(options.count) % classes
     if classes is None:
@@ -79,11 +78,6 @@ def _labels(options: argparse.Namespace, classes: int | None):
 
 
 def _write(output: Path, images) -> None:
-    import numpy as np
-
-    from ..files import whole_file, write_whole
-    from ..images import encode_png, make_grid
-
     if output.suffix == ".npy":
         with whole_file(output) as temporary:
             np.save(temporary, images)

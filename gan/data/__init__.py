@@ -2,6 +2,6 @@
 
 from .dataset import DataError, Dataset
 from .load import NAMES, load
-from .pipeline import pipeline
+from .pipeline import pipeline, validation_batches
 
-__all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline"]
+__all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline", "validation_batches"]

@@ -21,7 +21,8 @@ class Dataset:
     """Images as uint8 (count, height, width, channels), labels as int32 (count,) or None.
 
     Attributes:
-        name: a known name, or the name of the file or folder. Run names and configs contain it.
+        name: a known name, or the name of the file or folder. Run names and configs contain it. Known data
+            in any file have their known name.
         source: a known name or an absolute path. `load(source)` loads the same data again.
         notice: a message for the user, or "".
     """
@@ -43,6 +44,16 @@ class Dataset:
     def num_classes(self) -> int | None:
         """The largest label plus one, or None without labels."""
         return None if self.train_labels is None else int(self.train_labels.max()) + 1
+
+    def first_images(self, num_classes: int | None) -> np.ndarray:
+        """Returns the first 100 training images, or the first 10 of each class, black where it has fewer."""
+        if num_classes is None:
+            return self.train_images[:100]
+        rows = np.zeros((num_classes, 10, *self.image_shape), np.uint8)
+        for label, row in enumerate(rows):
+            found = self.train_images[self.train_labels == label][:10]
+            row[: len(found)] = found
+        return rows.reshape(-1, *self.image_shape)
 
     @cached_property
     def checksum(self) -> str:

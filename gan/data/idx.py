@@ -21,20 +21,15 @@ DIMENSIONS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labe
 
 def load_idx_folder(folder: Path) -> Dataset:
     """Loads a folder of IDX files with MNIST's names. Labels and test files may be missing."""
-    paths = find_idx_files(folder)
+    paths = [_find_one(folder, f"*{name}*") for name in DIMENSIONS]
     if paths[0] is None:
         raise DataError(f"{folder}: found no IDX file of training images, such as train-images-idx3-ubyte.gz")
     arrays = [path and read_idx(path, size) for path, size in zip(paths, DIMENSIONS.values(), strict=True)]
     return make_dataset(folder.name, str(folder), *arrays)
 
 
-def find_idx_files(folder: Path) -> list[Path | None]:
-    """Finds the file of each name in `DIMENSIONS`, gzipped or plain; None for a missing file."""
-    return [_find_one(folder, f"*{name}*") for name in DIMENSIONS]
-
-
 def _find_one(folder: Path, pattern: str) -> Path | None:
-    # A name that begins with a dot belongs to a download that still runs or was killed.
+    """Finds a file, gzipped or plain; None for a missing file. Hidden files do not count."""
     found = sorted(path for path in folder.glob(pattern) if path.is_file() and path.name[0] != ".")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -68,20 +63,17 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
 
 
 def _read_array(file, dimensions: int) -> np.ndarray:
-    header = file.read(4)
-    if len(header) < 4:
-        raise ValueError(f"it ends within its header, after {len(header)} bytes")
-    if header[:2] != b"\0\0":
-        raise ValueError(f"it must start with two zero bytes, but starts with {header!r}")
-    kind, found = header[2], header[3]
+    header = file.read(4 + 4 * dimensions)
+    if header[:2] != b"\0\0"[: len(header)]:
+        raise ValueError(f"it must start with two zero bytes, but starts with {header[:4]!r}")
+    kind, found = header[2:4] if len(header) > 3 else (UNSIGNED_BYTE, dimensions)
     if kind != UNSIGNED_BYTE:
         raise ValueError(f"its values must be unsigned bytes (type 0x08), but have type 0x{kind:02x}")
     if found != dimensions:
         raise ValueError(f"it must have {dimensions} dimensions (images 3, labels 1), but has {found}")
-    sizes = file.read(4 * dimensions)
-    if len(sizes) < 4 * dimensions:
-        raise ValueError(f"it ends within its header, after {4 + len(sizes)} bytes")
-    shape = struct.unpack(f">{dimensions}I", sizes)
+    if len(header) < 4 + 4 * dimensions:
+        raise ValueError(f"it ends within its header, after {len(header)} bytes")
+    shape = struct.unpack(f">4x{dimensions}I", header)
     expected = math.prod(shape)
     if not 0 < expected <= LARGEST_PAYLOAD:
         raise ValueError(

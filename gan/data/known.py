@@ -1,76 +1,95 @@
-"""The datasets that have names: MNIST, Fashion-MNIST and the digits in this package."""
+"""The datasets that have names: those of `keras.datasets`, and the digits in this package."""
 
-import dataclasses
+import contextlib
+import queue
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 from PIL import Image
 
-from ..files import cache_folder
 from .dataset import DataError, Dataset, make_dataset
-from .download import download
-from .idx import find_idx_files, load_idx_folder
-from .npz import load_npz
 
 DIGITS = Path(__file__).parents[1] / "assets" / "digits.npz"
+SECONDS_TO_ANSWER = 10.0  # without an answer for this long, there is no network
 
-MIRRORS = {
-    "mnist": (
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    ),
-    "fashion_mnist": (
-        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    ),
+# The modules of `keras.datasets`, and the servers that they download from.
+SERVERS = {
+    "mnist": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    "fashion_mnist": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    "cifar10": "https://www.cs.toronto.edu/~kriz/",
+    "cifar100": "https://www.cs.toronto.edu/~kriz/",
 }
-HASHES = {
-    "mnist": {
-        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    },
-    "fashion_mnist": {
-        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-    },
+# `Dataset.checksum` of known data, in whatever file they come.
+CHECKSUMS = {
+    "mnist": "408385849ab99eb4583b31d2944dbba473c58ed81eb0dac7760e281edbf0378c",
+    "fashion_mnist": "8d02d298b44235e61b3e0230d2feb784a0ef8d27ddd9186f48a31b9a6b8518b2",
+    "digits": "e5d837bce25bd7e83dc6fd6f1d6d5d95828199b90071edb5e4716d4672a7774b",
 }
 
 
 def load_known(name: str) -> Dataset:
-    """Loads MNIST or Fashion-MNIST from the cache; downloads files that are missing there."""
-    folder = cache_folder() / "datasets" / name
-    npz = folder.with_suffix(".npz")
-    broken = ""
-    if npz.is_file():
-        try:
-            return _as_known(name, load_npz(npz))
-        except DataError as error:
-            broken = f"{error}; "
+    """Loads a dataset of `keras.datasets`, which keeps it in `~/.keras/datasets`.
+
+    Raises:
+        DataError: within ten seconds, when it is not there and there is no network.
+    """
+    load_data = getattr(keras.datasets, name).load_data
     try:
-        if not all(find_idx_files(folder)):
-            download(HASHES[name], MIRRORS[name], folder)
-        return _as_known(name, load_idx_folder(folder))
-    except DataError as error:
-        reason = DataError(f"{broken}{error}")
+        with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar
+            train, test = _call_in_time(load_data, SERVERS[name])
+        return make_dataset(name, name, *train, *test)
+    except Exception as error:  # Keras raises errors of many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{name} is not on this machine and could not be downloaded ({reason}). Supply it in one of "
-            f"three ways: put its four IDX files into {folder}, or its .npz file at {npz}, or pass the file "
-            "or folder by --dataset PATH."
-        ) from reason
+            f"{name} is not on this machine and could not be downloaded ({reason}). Pass its .npz file, or a "
+            "folder of its IDX files, by --dataset PATH."
+        ) from DataError(reason)
 
 
-def _as_known(name: str, dataset: Dataset) -> Dataset:
-    """Checks that a dataset looks like the known one, and makes the known name its source."""
-    if (dataset.image_shape, dataset.num_classes) != ((28, 28, 1), 10):
-        raise DataError(
-            f"{dataset.source}: this is not {name}, which has images of shape (28, 28, 1) and labels 0..9. "
-            f"Received: shape={dataset.image_shape}, number of classes={dataset.num_classes}"
-        )
-    return dataclasses.replace(dataset, source=name)
+def name_of(dataset: Dataset) -> str:
+    """Returns the known name of data from a file, or the name that they have."""
+    names = [name for name, checksum in CHECKSUMS.items() if checksum == dataset.checksum]
+    return names[0] if names else dataset.name
+
+
+def _call_in_time(load_data: Callable, server: str) -> tuple:
+    """Calls `load_data`, but gives up after ten seconds without an answer of its server.
+
+    It uses threads, because a download of Keras has no time limit.
+    """
+    results, is_online = queue.SimpleQueue(), threading.Event()
+
+    def load() -> None:
+        try:
+            results.put((load_data(), None))
+        except Exception as error:
+            results.put((None, error))
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(server, timeout=SECONDS_TO_ANSWER).close()
+        except OSError as error:
+            if not isinstance(error, urllib.error.HTTPError):  # which is an answer too
+                return
+        is_online.set()
+
+    for target in (load, ask):
+        threading.Thread(target=target, daemon=True).start()
+    try:
+        data, error = results.get(timeout=SECONDS_TO_ANSWER)
+    except queue.Empty:
+        if not is_online.is_set():
+            raise DataError(f"no network: no answer from {server}") from None
+        data, error = results.get()
+    if error is not None:
+        raise error
+    return data
 
 
 def load_digits() -> Dataset:

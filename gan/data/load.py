@@ -5,18 +5,18 @@ from pathlib import Path
 
 from .dataset import DataError, Dataset
 from .idx import load_idx_folder
-from .known import MIRRORS, load_digits, load_known
+from .known import SERVERS, load_digits, load_known, name_of
 from .npz import load_npz
 
-NAMES = ("auto", *MIRRORS, "digits")
+NAMES = ("auto", *SERVERS, "digits")
 
 
 def load(source: str) -> Dataset:
     """Loads a dataset by its name or path.
 
     - "auto": MNIST if it is here or can be downloaded, else the embedded digits, with a notice.
-    - "mnist", "fashion_mnist": from the cache (`~/.keras/datasets`, or under `$KERAS_HOME`) or by
-      download.
+    - "mnist", "fashion_mnist", "cifar10", "cifar100": from `keras.datasets`, which keeps them in
+      `~/.keras/datasets`.
     - "digits": 1,797 real handwritten digits in this package, scaled from 8x8 to 28x28.
     - a folder of IDX files with MNIST's names (`train-images…`, `train-labels…`, `t10k-…`). Labels and
       test files may be missing.
@@ -37,14 +37,14 @@ def load(source: str) -> Dataset:
             return dataclasses.replace(load_digits(), notice=notice)
     if source == "digits":
         return load_digits()
-    if source in MIRRORS:
+    if source in SERVERS:
         return load_known(source)
     try:
         path = Path(source).expanduser().resolve()
-        if source and path.is_dir():
-            return load_idx_folder(path)
-        if path.suffix == ".npz" and path.is_file():
-            return load_npz(path)
+        is_folder, is_npz = bool(source) and path.is_dir(), path.suffix == ".npz" and path.is_file()
+        if is_folder or is_npz:
+            dataset = load_idx_folder(path) if is_folder else load_npz(path)
+            return dataclasses.replace(dataset, name=name_of(dataset))
     except (OSError, RuntimeError) as error:
         raise DataError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
     raise DataError(

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..images import to_float
-from .dataset import check_images, check_labels
+from .dataset import Dataset, check_images, check_labels
 
 BATCHES_AHEAD = 2
 
@@ -65,6 +65,25 @@ def pipeline(
     # turns, makes the end of `fit` wait for its next turn.
     options.autotune.enabled = False
     return _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
+
+
+def validation_batches(
+    dataset: Dataset, has_labels: bool, most_images: int, batch_size: int
+) -> tf.data.Dataset:
+    """Returns batches of images from all over the test set, or the training set if there is no test set.
+
+    Args:
+        dataset: the data.
+        has_labels: whether the batches are `(images, labels)` or `images`.
+        most_images: number of images, at most.
+        batch_size: number of images in a batch.
+    """
+    images, labels = dataset.test_images, dataset.test_labels
+    if images is None or (has_labels and labels is None):
+        images, labels = dataset.train_images, dataset.train_labels
+    every_n = -(-len(images) // most_images)
+    arrays = (images[::every_n], labels[::every_n]) if has_labels else images[::every_n]
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(1)
 
 
 def _shuffle(positions, count: int, seed: int):

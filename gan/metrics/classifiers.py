@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from ..data import Dataset, pipeline
+from ..data.known import CHECKSUMS
 from ..files import cache_folder, digest, encode_weights, write_whole
 from ..images import to_float
 
@@ -25,16 +26,10 @@ LEARNING_RATE = 3e-3
 EXTRACT_BATCH_SIZE = 500
 ASSETS = Path(__file__).parents[1] / "assets"
 
-# name: SHA-256 of the data it was trained on (`Dataset.checksum`), SHA-256 of its weights' file
+# name of the data that it was trained on: SHA-256 of its weights' file
 SHIPPED = {
-    "mnist": (
-        "408385849ab99eb4583b31d2944dbba473c58ed81eb0dac7760e281edbf0378c",
-        "d15a098a45d0fa401f6b3cd42c16dcb4088ff0224fad260b0e92b5f065a0542f",
-    ),
-    "digits": (
-        "e5d837bce25bd7e83dc6fd6f1d6d5d95828199b90071edb5e4716d4672a7774b",
-        "81872f7ba2a17e8f2d2b312c3368010910aec6aa915e19a75eb4a45e28dfa0b8",
-    ),
+    "mnist": "d15a098a45d0fa401f6b3cd42c16dcb4088ff0224fad260b0e92b5f065a0542f",
+    "digits": "81872f7ba2a17e8f2d2b312c3368010910aec6aa915e19a75eb4a45e28dfa0b8",
 }
 
 
@@ -113,7 +108,7 @@ def load_classifier(name: str) -> Classifier:
 @functools.cache
 def _load_shipped(name: str) -> Classifier:
     path = ASSETS / f"{name}.weights.h5"
-    if not path.is_file() or digest(path) != SHIPPED[name][1]:
+    if not path.is_file() or digest(path) != SHIPPED[name]:
         raise ValueError(f"{path} is not the file that this package was made with: reinstall the package")
     classifier = _load(path, (28, 28, 1), 10, name)
     classifier.shipped_name = name
@@ -133,8 +128,8 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
     """
     if dataset.num_classes is None or dataset.num_classes < 2:
         return None
-    for name, (checksum, _) in SHIPPED.items():
-        if dataset.checksum == checksum:
+    for name in SHIPPED:
+        if dataset.checksum == CHECKSUMS[name]:
             return load_classifier(name)
     path = cache_folder() / "gan" / f"classifier-{dataset.checksum}.weights.h5"
     if path.is_file():

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..images import make_grid, split_grid
-from ..old_keys import translate_old_keys
 from ..runs import RunFolder, read_history
+from ..runs.settings import complete
 
 ROWS_OF_A_CLASS = 2
 ROWS_WITHOUT_CLASSES = 20
@@ -39,7 +39,7 @@ def format_epochs(folder: RunFolder) -> str:
     lines = ["epoch" + _format_row(columns.values())]
     for row in rows:
         cells = _format_row(row.get(name) for name in columns)
-        lines.append(f"{int(row['epoch']) + 1:<5}{cells}{'  best' if row is best else ''}")
+        lines.append(f"{int(row['epoch']):<5}{cells}{'  best' if row is best else ''}")
     return "\n".join(lines)
 
 
@@ -63,7 +63,7 @@ def format_runs(folders: list[RunFolder]) -> str:
     for number, (folder, config, label, end) in enumerate(runs, 1):
         cells = _format_row(end.get(name) for name in FIGURES)
         name = f"{number}  {folder.path}"
-        lines.append(f"{name:{width}}{label:{title_width}}{int(end['epoch']) + 1:>8}{cells}")
+        lines.append(f"{name:{width}}{label:{title_width}}{int(end['epoch']):>8}{cells}")
         groups.setdefault(_without_seed(config), {})[config["settings"].get("seed")] = end
     lines += _format_groups(groups, width, title_width)
     if len({config["data"]["checksum"] for config in configs}) > 1:
@@ -139,7 +139,7 @@ def draw_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
 
 def _label(configs: list[dict]) -> list[str]:
     """The settings of each run that differ from those of the others."""
-    settings = [translate_old_keys(config["settings"]) for config in configs]
+    settings = [complete(config["settings"]) for config in configs]
     names = [
         name
         for name in dict.fromkeys(itertools.chain(*settings))
@@ -150,7 +150,7 @@ def _label(configs: list[dict]) -> list[str]:
 
 def _without_seed(config: dict) -> str:
     """All that determines a run, except its seed."""
-    settings = translate_old_keys(config["settings"]) | {"seed": None}
+    settings = complete(config["settings"]) | {"seed": None}
     return json.dumps([settings, config["data"].get("checksum")], sort_keys=True)
 
 

@@ -1,7 +1,16 @@
 """A run's folder, settings and history."""
 
-from .folder import RunFolder
+from .config import describe_run, tell_of_other_versions
+from .folder import RunFolder, tell_of_lost_pictures
 from .history import keep_history, read_history
 from .settings import Settings
 
-__all__ = ["RunFolder", "Settings", "keep_history", "read_history"]
+__all__ = [
+    "RunFolder",
+    "Settings",
+    "describe_run",
+    "keep_history",
+    "read_history",
+    "tell_of_lost_pictures",
+    "tell_of_other_versions",
+]

@@ -1,12 +1,13 @@
 """The files of a run folder."""
 
 import contextlib
-import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import read_json, remove_leftovers, write_json
 from .lock import lock
+from .settings import Settings
 
 
 class RunFolder:
@@ -33,27 +34,18 @@ class RunFolder:
     def open_for_writing(self) -> Iterator[None]:
         """Creates the folder if it is missing, and keeps other processes from writing into it.
 
-        Removes the unfinished files of a process that was killed.
+        Removes the unfinished files of a process that was killed. Links are followed: a run may keep its
+        checkpoints on another disk.
 
         Raises:
             LockedError: one line, when another process writes into it.
-            ValueError: one line, when a part of it is a link, or neither a file nor a folder.
             OSError: when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._refuse_links()
         with lock(self.path):
-            remove_leftovers(self.path)
+            for folder in (self.path, self.samples, self.checkpoints, self.evaluation):
+                remove_leftovers(folder)
             yield
-
-    def _refuse_links(self) -> None:
-        for parent, folders, files in os.walk(self.path):
-            for part in (Path(parent, name) for name in folders + files):
-                is_odd = part.exists() and not (part.is_dir() or part.is_file())  # or it is gone by now
-                if part.is_symlink() or is_odd:
-                    raise ValueError(
-                        f"{part} is a link or no file: a run writes into its own folder only; put it there"
-                    )
 
     def is_empty(self) -> bool:
         """Tells whether it has no files yet, except the hidden ones of a process that died at its start."""
@@ -99,3 +91,23 @@ class RunFolder:
         if not is_whole:
             raise ValueError(f"{self.config} is damaged: settings or data are missing")
         return config
+
+    def read_settings(self) -> Settings:
+        """Reads the settings.
+
+        Raises:
+            ValueError: one line, as `read_config`, and for a setting that train.py does not accept.
+        """
+        stored = self.read_whole_config()["settings"]
+        try:
+            return Settings.read(stored)
+        except ValueError as error:
+            raise ValueError(f"{self.config}: {error}") from None
+
+
+def tell_of_lost_pictures(folder: RunFolder, epochs_done: int) -> None:
+    """Warns when pictures of the epochs that are done are missing."""
+    pictures = [folder.samples / f"epoch_{n:04d}.png" for n in range(epochs_done + 1)]
+    if epochs_done and not all(picture.is_file() for picture in pictures):
+        lost = f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost"
+        warnings.warn(lost, stacklevel=2)

@@ -1,8 +1,9 @@
-"""A run's history.csv: one row for each epoch."""
+"""A run's history.csv: one row for each epoch, from epoch 1."""
 
 import csv
 import io
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,22 +11,22 @@ from ..files import write_whole
 from ..old_keys import translate_old_keys
 
 
-def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> bool:
+def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> None:
     """Keeps the rows of the epochs that are done, with the columns of today; a resumed run writes the others.
+
+    Warns when rows are lost, and when the file is of an older version, which counted epochs from 0.
 
     Args:
         path: the file.
         epochs_done: number of epochs.
         columns: names of the logs that the run will write, without "epoch".
-
-    Returns:
-        Whether there is a row for each epoch that is done.
     """
     try:
-        rows = {row["epoch"]: row for row in _read_rows(path)}
+        rows, is_old = _read_rows(path)
     except (FileNotFoundError, csv.Error):
-        rows = {}
-    kept = [rows[str(epoch)] for epoch in range(epochs_done) if str(epoch) in rows]
+        rows, is_old = [], False
+    by_epoch = {row["epoch"]: row for row in rows}
+    kept = [by_epoch[str(epoch)] for epoch in range(1, epochs_done + 1) if str(epoch) in by_epoch]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, ["epoch", *sorted(columns)], restval="NA", extrasaction="ignore")
     writer.writeheader()
@@ -34,7 +35,10 @@ def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> bool:
         write_whole(path, text.getvalue().encode())
     else:
         path.unlink(missing_ok=True)
-    return len(kept) == epochs_done
+    if is_old and kept:
+        warnings.warn(f"{path} was rewritten: epochs count from 1 now, as in the pictures", stacklevel=2)
+    if len(kept) < epochs_done:
+        warnings.warn(f"{path} lacks rows of the {epochs_done} epochs done: they are lost", stacklevel=2)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -46,7 +50,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
     try:
         rows = [
             {name: float(value) for name, value in row.items() if value not in ("", "NA")}
-            for row in _read_rows(path)
+            for row in _read_rows(path)[0]
         ]
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
@@ -59,10 +63,19 @@ def read_history(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The complete rows, with the column names of today; none for a file without a header."""
+def _read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
+    """Returns the complete rows with the names of today, and whether an older version wrote them.
+
+    Older versions counted epochs from 0; these rows get the numbers of today. Without a header there are no
+    rows.
+    """
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        rows = csv.DictReader(file)
-        if "epoch" not in (rows.fieldnames or []):
-            return []
-        return [translate_old_keys(row) for row in rows if None not in row and None not in row.values()]
+        table = csv.DictReader(file)
+        if "epoch" not in (table.fieldnames or []):
+            return [], False
+        rows = [translate_old_keys(row) for row in table if None not in row and None not in row.values()]
+    is_old = any(row["epoch"] == "0" for row in rows)
+    for row in rows:
+        if is_old and row["epoch"].isdecimal() and len(row["epoch"]) < 10:
+            row["epoch"] = str(int(row["epoch"]) + 1)
+    return rows, is_old

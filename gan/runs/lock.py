@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,14 +18,14 @@ def lock(folder: Path) -> Iterator[None]:
     """Keeps other processes out of the block for the same folder.
 
     The operating system holds the lock and releases it when the process dies. The file `.lock` stays; it
-    only says which process holds the lock. (Whoever removes it lets a second process in.)
+    only says which process holds the lock. (Whoever removes it lets a second process in.) Warns where the
+    disk has no locks.
 
     Raises:
         LockedError: one line, at once, when another process is inside.
-        OSError: when the folder cannot be written, or its disk has no locks.
+        OSError: when the folder cannot be written.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # never a file elsewhere, behind a link
-    with open(os.open(folder / NAME, flags, 0o666), "r+b") as file:
+    with open(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
         try:
             _take(file)
         except (BlockingIOError, PermissionError) as error:
@@ -33,6 +34,12 @@ def lock(folder: Path) -> Iterator[None]:
             raise LockedError(
                 f"{folder} is being written by another process ({owner or '?'}): wait for it, or stop it"
             ) from error
+        except OSError as error:
+            warnings.warn(
+                f"{folder} is on a disk without file locks ({error.strerror}): start one process only that "
+                "writes there",
+                stacklevel=2,
+            )
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()).encode())

@@ -1,17 +1,12 @@
-"""The settings of a run. Each field holds its flag, its help text, its limits and its default."""
+"""The settings of a run: one field each, from which the flag, the help text and the file follow."""
 
 import argparse
 import dataclasses
-import functools
-from pathlib import Path
 from typing import Any
 
-from ..old_keys import translate_old_keys
+from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting
+from ..old_keys import REMOVED, translate_old_keys
 from ..recipes import RECIPES, Recipe
-from .limits import COUNT, COUNT_FROM_0, FRACTION, LAYERS, POSITIVE, POSITIVE_OR_0, SEED, UNITS, Limits
-
-LOSSES = ("non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
-PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan_gp")
 
 SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL steps instead of one pass
 STEPS_FOR_SMALL = 500
@@ -19,99 +14,165 @@ STEPS_PER_EXECUTION = 8  # Keras returns to Python after so many steps; that sav
 CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by --resume, with the same bits
 
 
-def _setting(group: str, help_text: str, accepted=None, default=None, flag: str | None = None):
-    """A field of `Settings`. `accepted`: `Limits`, a tuple of choices, or None for any text or a switch."""
-    metadata = {"group": group, "help": help_text, "accepted": accepted, "flag": flag}
-    return dataclasses.field(default=default, metadata=metadata)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(Recipe):
+    """All settings of a run: those of its recipe, and the fields below. Epochs or minutes are None.
 
+    Example: `Settings.new({"epochs": 2}, dataset)` has the recipe for a dataset, but two epochs.
+    """
 
-_data, _length, _recipe, _folder = (
-    functools.partial(_setting, group) for group in ("data", "length", "recipe", "run folder")
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """All settings of a run. None: not given; `new_settings` fills it in from the recipe and the data."""
-
-    dataset: str = _data(
-        "auto (MNIST, or the embedded digits if MNIST cannot be downloaded), mnist, fashion_mnist, digits, a "
-        "folder of IDX files, or an .npz with x_train and perhaps y_train",
-        default="auto",
+    dataset: str = setting(
+        "auto",
+        "auto (MNIST, or the embedded digits if MNIST cannot be downloaded), mnist, fashion_mnist, cifar10, "
+        "cifar100, digits, a folder of IDX files, or an .npz with x_train and perhaps y_train",
+        group="data",
     )
-    unconditional: bool = _data("train without the labels", default=False)
-    epochs: int | None = _length("stop after N epochs", COUNT)
-    minutes: float | None = _length("stop at the end of the first epoch after X minutes", POSITIVE)
-    steps_per_epoch: int | None = _length(
+    recipe: str = setting(
+        "fast",
+        f"the recipe, which the other flags change (default: fast, or few for less than {SMALL_DATASET:,} "
+        "images; fast takes five minutes, best an hour; dcgan is a plain DCGAN, to compare)",
+        tuple(RECIPES),
+        before="fast",
+    )
+    minutes: float | None = setting(
+        None, "stop at the end of the first epoch after X minutes", POSITIVE, group="length"
+    )
+    steps_per_epoch: int = setting(
+        STEPS_FOR_SMALL,
         f"steps in an epoch, best a multiple of {STEPS_PER_EXECUTION} (default: one pass over the data, "
         f"rounded down to such a multiple; {STEPS_FOR_SMALL} for less than {SMALL_DATASET:,} images)",
         COUNT,
+        group="length",
     )
-    recipe: str | None = _recipe(
-        f"the recipe, which the other flags change (default: fast, or few for less than {SMALL_DATASET:,} "
-        "images; fast takes five minutes, best an hour)",
-        tuple(RECIPES),
+    seed: int = setting(0, "seed of all random numbers", SEED)
+    validation: bool = setting(
+        True, "measure the samples' quality after each epoch, or do not", before=False, group="run folder"
     )
-    batch_size: int | None = _recipe("images in a batch", COUNT)
-    latent_dim: int | None = _recipe("length of a latent vector", UNITS)
-    base_filters: int | None = _recipe(
-        "channels of the feature maps at half the image's size; they double each time the size is halved",
-        UNITS,
-    )
-    generator_depth: int | None = _recipe("3x3 convolutions of the generator at the smallest size", LAYERS)
-    discriminator_depth: int | None = _recipe("3x3 convolutions of the discriminator at that size", LAYERS)
-    dropout: float | None = _recipe("fraction of the discriminator's channels to drop", FRACTION)
-    translation: float | None = _recipe(
-        "largest random shift of the images that the discriminator sees, as a fraction of their sides",
-        FRACTION,
-    )
-    loss: str | None = _recipe("adversarial loss", LOSSES)
-    penalty: str | None = _recipe("gradient penalty", PENALTIES)
-    generator_learning_rate: float | None = _recipe("learning rate of the generator's Adam", POSITIVE)
-    discriminator_learning_rate: float | None = _recipe("learning rate of the discriminator's Adam", POSITIVE)
-    decay_epochs: int | None = _recipe(
-        "epochs in which both learning rates decay along a cosine to a hundredth; 0: constant rates "
-        "(default: all of --epochs; with --minutes 0)",
-        COUNT_FROM_0,
-    )
-    ema_half_life: float | None = _recipe(
-        "half-life of the generator's moving average, which draws the samples, in images seen; 0: no average",
-        POSITIVE_OR_0,
-    )
-    seed: int = _recipe("seed of all random numbers", SEED, default=0)
-    validation: bool = _folder(
-        "do not measure the samples' quality after each epoch", default=True, flag="--no-validation"
-    )
-    checkpoint_every_epochs: int = _folder("save a checkpoint every N epochs", COUNT, default=1)
+    checkpoint_every_epochs: int = setting(1, "save a checkpoint every N epochs", COUNT, group="run folder")
 
-    def make_recipe(self) -> Recipe:
-        """Returns the recipe with the changes of these settings."""
-        return Recipe(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)})
+    @classmethod
+    def new(cls, given: dict, dataset) -> "Settings":
+        """Returns the settings of a new run.
+
+        Args:
+            given: the settings that the command line names; the recipe gives the others.
+            dataset: the `gan.data.Dataset` to train on.
+
+        Raises:
+            ValueError: one line, when the labels are asked for and there are none.
+        """
+        count = len(dataset.train_images)
+        recipe = given.get("recipe") or ("few" if count < SMALL_DATASET else "fast")
+        values = vars(RECIPES[recipe]) | {"recipe": recipe} | given | {"dataset": dataset.source}
+        if "minutes" in given:
+            values["epochs"] = None
+        if values["decay_epochs"] is None:
+            values["decay_epochs"] = values["epochs"] or 0
+        if dataset.num_classes is None:
+            if given.get("conditional"):
+                raise ValueError(f"--conditional needs labels, and {dataset.source} has none")
+            values["conditional"] = False
+        one_pass = count // values["batch_size"]
+        one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
+        one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else max(1, one_pass)
+        return cls(**{"steps_per_epoch": one_epoch} | values)
+
+    @classmethod
+    def read(cls, stored: dict) -> "Settings":
+        """Reads the settings of a config.json, which any version wrote and anyone may have edited.
+
+        A missing setting takes the value that the code used before the setting existed.
+
+        Raises:
+            ValueError: one line, for a setting that is unknown or missing, or has a value that train.py does
+                not accept.
+        """
+        values = complete(stored)
+        wrong = [f"{name} is missing" for name in FIELDS.keys() - values.keys()]
+        wrong += [
+            f"{name}={value!r} is not {_describe_accepted(name)}"
+            for name, value in values.items()
+            if not _accepts(name, value)
+        ]
+        if not wrong and (values["epochs"] is None) == (values["minutes"] is None):
+            wrong = [f"epochs={values['epochs']}, minutes={values['minutes']}; exactly one must be given"]
+        if wrong:
+            raise ValueError("; ".join(sorted(wrong)))
+        return cls(**values)
+
+    def resume(self, given: dict) -> "Settings":
+        """Returns the settings with those that the command line names.
+
+        Raises:
+            ValueError: one line, for a setting that may not change.
+        """
+        refused = [
+            f"{_say(name, value)} (the run has {_say(name, getattr(self, name))})"
+            for name, value in given.items()
+            if name not in CHANGEABLE and value != getattr(self, name)
+        ]
+        if refused:
+            raise ValueError(f"a resumed run keeps its settings; not {', '.join(refused)}")
+        is_length_given = bool(given.keys() & {"epochs", "minutes"})
+        length = {"epochs": None, "minutes": None} if is_length_given else {}
+        changes = {name: value for name, value in given.items() if name in CHANGEABLE}
+        return dataclasses.replace(self, **length | changes)
+
+    def list_changes(self, before: "Settings") -> list[str]:
+        """Returns a line for each setting that differs from those before a resume."""
+        return [
+            f"Changed:    {_say(name, value)} (it was {_say(name, getattr(before, name))})"
+            for name, value in vars(self).items()
+            if value != getattr(before, name)
+        ]
+
+    def describe_recipe(self) -> str:
+        """Returns the recipe, the settings that differ from it, and the length of the run, in one line."""
+        recipe = vars(RECIPES[self.recipe])
+        changed = "".join(
+            f" {_say(name, getattr(self, name))}"
+            for name, value in recipe.items()
+            if name not in ("epochs", "decay_epochs", "conditional") and value != getattr(self, name)
+        )
+        length = (
+            f"for {self.minutes:g} minutes"
+            if self.minutes
+            else f"{self.epochs} epoch{'s'[: self.epochs > 1]} of {self.steps_per_epoch} steps"
+        )
+        rates = "" if self.decay_epochs else ", constant learning rates"
+        return f"{self.recipe}{changed}, {length}{rates}"
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
+def complete(stored: dict) -> dict:
+    """Returns stored settings of any version with the names of today, and with the settings that they lack.
+
+    A missing setting takes the value that the code used before the setting existed.
+    """
+    before = {name: field.metadata["before"] for name, field in FIELDS.items()}
+    return {name: value for name, value in before.items() if value is not ALWAYS} | translate_old_keys(stored)
+
+
 def add_flags(groups: dict[str, Any]) -> None:
-    """Adds one flag for each setting.
+    """Adds the flags of all settings.
 
     Args:
         groups: for each group of settings, the group of an argparse parser that takes its flags. The
             parser's `argument_default` must be `argparse.SUPPRESS`.
     """
     either = groups["length"].add_mutually_exclusive_group()
-    for name, field in FIELDS.items():
+    for name, field in sorted(FIELDS.items(), key=lambda item: item[0] != "recipe"):
         target = either if name in ("epochs", "minutes") else groups[field.metadata["group"]]
-        if isinstance(field.default, bool):
-            action = "store_false" if field.default else "store_true"
-            target.add_argument(_flag(name), dest=name, action=action, help=field.metadata["help"])
-            continue
         accepted = field.metadata["accepted"]
-        if isinstance(accepted, tuple):
+        if field.type is bool:
+            rule = {"action": _Switch, "dest": name}
+        elif isinstance(accepted, tuple):
             rule = {"choices": accepted}
         else:
             rule = {"type": accepted, "metavar": accepted.metavar} if accepted else {"metavar": "NAME|PATH"}
-        target.add_argument(_flag(name), help=_help_with_default(field), **rule)
+        target.add_argument(*_flags(name), help=_help_with_default(field), **rule)
 
 
 def given_settings(options: argparse.Namespace) -> dict:
@@ -119,130 +180,68 @@ def given_settings(options: argparse.Namespace) -> dict:
     return {name: value for name, value in vars(options).items() if name in FIELDS}
 
 
-def new_settings(options: argparse.Namespace, dataset) -> Settings:
-    """Returns the settings of a new run: the flags, and for the others the recipe's values.
+class _Switch(argparse.Action):
+    """The two flags of a setting: the first is true, the second false."""
 
-    Args:
-        options: the command line, parsed with the flags of `add_flags`.
-        dataset: the `gan.data.Dataset` to train on.
-    """
-    settings = Settings(**given_settings(options))
-    count = len(dataset.train_images)
-    recipe = settings.recipe or ("few" if count < SMALL_DATASET else "fast")
-    settings = _fill(settings, {"recipe": recipe} | dataclasses.asdict(RECIPES[recipe]))
-    settings = _fill(settings, {"decay_epochs": settings.epochs or 0})
-    one_pass = count // settings.batch_size
-    one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
-    one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else one_pass
-    settings = _fill(settings, {"steps_per_epoch": max(1, one_epoch)})
-    is_unconditional = settings.unconditional or dataset.num_classes is None
-    return dataclasses.replace(settings, dataset=dataset.source, unconditional=is_unconditional)
+    def __init__(self, option_strings, dest, **kwargs):
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
 
-
-def _fill(settings: Settings, defaults: dict) -> Settings:
-    """The settings with defaults for those that are not given; minutes are given in place of epochs."""
-    missing = {name: value for name, value in defaults.items() if getattr(settings, name) is None}
-    if settings.minutes is not None:
-        missing.pop("epochs", None)
-    return dataclasses.replace(settings, **missing)
-
-
-def read_settings(stored: dict, path: Path) -> Settings:
-    """Reads the settings of a config.json of any version.
-
-    Raises:
-        ValueError: one line, for a value that train.py does not accept, or a setting that is missing.
-    """
-    values = translate_old_keys(stored["settings"])
-    if values.get("update") == "simultaneous":
-        raise ValueError(
-            f"{path}: a run with update=simultaneous cannot be resumed, because that setting was removed; "
-            "`python -m gan evaluate` and `generate` still work on it"
-        )
-    wrong = [f"unknown setting {name!r}" for name in values.keys() - FIELDS.keys()]
-    wrong += [f"{name} is missing" for name in FIELDS.keys() - values.keys()]
-    wrong += [
-        f"{name}={value!r}" for name, value in values.items() if name in FIELDS and not _accepts(name, value)
-    ]
-    if not wrong and (values["epochs"] is None) == (values["minutes"] is None):
-        wrong = [f"epochs={values['epochs']}, minutes={values['minutes']}; exactly one must be given"]
-    if wrong:
-        raise ValueError(f"{path} is damaged: {', '.join(sorted(wrong))}")
-    return Settings(**values)
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, option_string == self.option_strings[0])
 
 
 def _accepts(name: str, value) -> bool:
     """Whether a stored value is one that its flag accepts."""
-    accepted = FIELDS[name].metadata["accepted"]
-    if value is None:
+    if name not in FIELDS or value is None:
         return name in ("epochs", "minutes")
+    accepted = FIELDS[name].metadata["accepted"]
     if isinstance(accepted, Limits):
         return accepted.accept(value)
-    return type(value) is type(FIELDS[name].default) if accepted is None else value in accepted
+    return value in accepted if accepted else type(value) is FIELDS[name].type
 
 
-def resumed_settings(stored: dict, options: argparse.Namespace) -> Settings:
-    """Returns the stored settings with the flags that may change.
-
-    Raises:
-        ValueError: one line, as `read_settings`, or for a flag that may not change.
-    """
-    settings, given = read_settings(stored, options.resume / "config.json"), given_settings(options)
-    refused = [
-        f"{_say(name, value)} (the run has {_say(name, getattr(settings, name))})"
-        for name, value in given.items()
-        if name not in CHANGEABLE and value != getattr(settings, name)
-    ]
-    if refused:
-        raise ValueError(f"a resumed run keeps its settings; not {', '.join(refused)}")
-    if "epochs" in given or "minutes" in given:
-        settings = dataclasses.replace(settings, epochs=None, minutes=None)
-    return dataclasses.replace(settings, **{k: v for k, v in given.items() if k in CHANGEABLE})
-
-
-def list_changes(before: Settings, settings: Settings) -> list[str]:
-    """Returns a line for each setting that a resumed run changes."""
-    return [
-        f"Changed:    {_say(name, value)} (it was {_say(name, getattr(before, name))})"
-        for name, value in vars(settings).items()
-        if value != getattr(before, name)
-    ]
-
-
-def describe_recipe(settings: Settings) -> str:
-    """Returns the recipe, the settings that differ from it, and the length of the run, in one line."""
-    recipe = vars(RECIPES[settings.recipe])
-    differing = {name: value for name, value in vars(settings.make_recipe()).items() if value != recipe[name]}
-    differing.pop("epochs", None)
-    changed = "".join(f" {_say(name, value)}" for name, value in differing.items())
-    length = (
-        f"for {settings.minutes:g} minutes"
-        if settings.minutes
-        else f"{settings.epochs} epoch{'s'[: settings.epochs > 1]} of {settings.steps_per_epoch} steps"
+def _describe_accepted(name: str) -> str:
+    """What a stored setting must be, after the words "is not"."""
+    if name in REMOVED:
+        return (
+            f"{REMOVED[name]!r}, and the setting was removed: the run cannot be resumed, but `python -m gan "
+            "evaluate` and `generate` still work on it"
+        )
+    if name not in FIELDS:
+        return "a setting"
+    accepted = FIELDS[name].metadata["accepted"]
+    if isinstance(accepted, Limits):
+        return accepted.description
+    return (
+        f"one of {', '.join(accepted)}"
+        if accepted
+        else {bool: "true or false", str: "a text"}[FIELDS[name].type]
     )
-    rates = "" if settings.decay_epochs else ", constant learning rates"
-    return f"{settings.recipe}{changed}, {length}{rates}"
 
 
-def _flag(name: str) -> str:
-    return FIELDS[name].metadata["flag"] or f"--{name.replace('_', '-')}"
+def _flags(name: str) -> list[str]:
+    """The flag of a setting, or the two of a setting that is true or false."""
+    words, field = name.replace("_", "-"), FIELDS[name]
+    return [f"--{words}"] + [field.metadata["off"] or f"--no-{words}"] * (field.type is bool)
 
 
 def _say(name: str, value) -> str:
     """A setting in the words of the command line."""
-    if isinstance(FIELDS[name].default, bool):
-        return f"{'no ' if value == FIELDS[name].default else ''}{_flag(name)}"
-    return f"no {_flag(name)}" if value is None else f"{_flag(name)} {value}"
+    flags = _flags(name)
+    if FIELDS[name].type is bool:
+        return flags[not value]
+    return f"no {flags[0]}" if value is None else f"{flags[0]} {value}"
 
 
 def _help_with_default(field: dataclasses.Field) -> str:
     """The help text with the default: the setting's own, or the recipes'."""
-    text = field.metadata["help"]
-    if "(default" in text or field.name == "minutes":
+    text, name = field.metadata["help"], field.name
+    if "(default" in text or name == "minutes":
         return text
-    if field.name not in RECIPES["fast"].__dict__:
-        return f"{text} (default: {field.default})"
-    values = {name: str(getattr(one, field.name)).removesuffix(".0") for name, one in RECIPES.items()}
-    if len(set(values.values())) == 1:
-        return f"{text} (default: {values['fast']})"
-    return f"{text} (default: {', '.join(f'{name} {value}' for name, value in values.items())})"
+    values = {recipe: getattr(one, name, field.default) for recipe, one in RECIPES.items()}
+    said = {
+        recipe: _say(name, value).removeprefix(f"--{name.replace('_', '-')} ")
+        for recipe, value in values.items()
+    }
+    others = [f"{recipe} {one.removesuffix('.0')}" for recipe, one in said.items() if one != said["fast"]]
+    return f"{text} (default: {', '.join([said['fast'].removesuffix('.0'), *others])})"

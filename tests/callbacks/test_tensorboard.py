@@ -14,5 +14,5 @@ def steps_by_tag(folder):
 def test_scalars_of_epochs_and_where_asked_for_of_batches(tmp_path, update_freq):
     fit(make_gan(), epochs=2, callbacks=[TensorBoard(tmp_path, write_graph=False, update_freq=update_freq)])
     steps = steps_by_tag(tmp_path / "train")
-    assert steps["epoch_d_loss"] == [0, 1]
+    assert steps["epoch_d_loss"] == [1, 2]
     assert ("batch_d_loss" in steps) == (update_freq == 1)

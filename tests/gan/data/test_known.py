@@ -1,24 +1,15 @@
+import threading
+import time
+import urllib.error
+
+import keras
 import numpy as np
 import pytest
 
 from data_files import IMAGES, LABELS, write_idx_folder, write_npz
 from gan.data import DataError, known, load
 
-LIKE_MNIST = {"images": np.pad(IMAGES, ((0, 0), (10, 10), (10, 10), (0, 0))), "labels": LABELS % 10}
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    return tmp_path / "keras" / "datasets"
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*arguments):
-        raise DataError("no network: no answer from anywhere")
-
-    monkeypatch.setattr(known, "download", refuse)
+COLORED = np.repeat(np.pad(IMAGES, ((0, 0), (12, 12), (12, 12), (0, 0))), 3, axis=-1)
 
 
 def test_embedded_digits():
@@ -27,66 +18,94 @@ def test_embedded_digits():
     assert len(digits.train_images) + len(digits.test_images) == 1797
     assert digits.num_classes == 10
     assert digits.train_images.max() == 255
-    assert digits.checksum == load("digits").checksum
+    assert digits.checksum == load("digits").checksum == known.CHECKSUMS["digits"]
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_known_names_are_found_in_the_cache(empty_cache, no_network, name):
-    write_idx_folder(empty_cache / name, **LIKE_MNIST)
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
+def test_known_names_come_from_keras(monkeypatch, capsys, name):
+    """Its progress goes to stderr, for stdout may be a report's; CIFAR's labels are (count, 1)."""
+    images, labels = (COLORED, LABELS[:, None]) if name.startswith("cifar") else (IMAGES[..., 0], LABELS)
+
+    def load_data():
+        print("Downloading")
+        return (images, labels.astype(np.int64)), (images[:5], labels[:5])
+
+    monkeypatch.setattr(getattr(keras.datasets, name), "load_data", load_data)
     dataset = load(name)
-    assert (dataset.name, dataset.source) == (name, name)
-    np.testing.assert_array_equal(dataset.train_images, LIKE_MNIST["images"])
+    assert (dataset.name, dataset.source, dataset.num_classes) == (name, name, 23)
+    np.testing.assert_array_equal(dataset.train_images, images.reshape(dataset.train_images.shape))
+    np.testing.assert_array_equal(dataset.test_labels, LABELS[:5])
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "Downloading\n")
 
 
-@pytest.mark.parametrize("other", [{"images": IMAGES}, {"labels": LABELS}], ids=["images", "labels"])
-def test_what_is_not_mnist_is_not_taken_for_it(empty_cache, no_network, other):
-    folder = write_idx_folder(empty_cache / "mnist", **(LIKE_MNIST | other))
-    with pytest.raises(DataError, match="this is not mnist") as error:
-        load("mnist")
-    assert str(folder) in str(error.value)
-
-
-def test_keras_own_cache_is_used(empty_cache, no_network):
-    empty_cache.mkdir(parents=True)
-    write_npz(empty_cache / "mnist.npz", x_train=LIKE_MNIST["images"], y_train=LIKE_MNIST["labels"])
-    assert load("auto").name == "mnist"
-
-
-def test_a_download_that_broke_off_is_completed(empty_cache, monkeypatch):
-    folder = write_idx_folder(empty_cache / "mnist", **LIKE_MNIST)
-    (folder / "train-labels-idx1-ubyte").unlink()
-    asked = []
-
-    def complete(hashes, mirrors, to_folder):
-        asked.append(to_folder)
-        write_idx_folder(to_folder, **LIKE_MNIST)
-
-    monkeypatch.setattr(known, "download", complete)
-    assert load("mnist").num_classes == 10
-    assert asked == [folder]
-
-
-def test_a_broken_npz_in_the_cache_is_not_the_end(empty_cache, no_network):
-    empty_cache.mkdir(parents=True)
-    (empty_cache / "mnist.npz").write_bytes(b"half a file")
-    with pytest.raises(DataError, match="mnist.npz: not a usable .npz.*no network"):
-        load("mnist")
-    write_idx_folder(empty_cache / "mnist", **LIKE_MNIST)
-    assert load("mnist").num_classes == 10
-
-
-def test_what_a_killed_download_left_is_no_data(empty_cache, no_network):
-    folder = write_idx_folder(empty_cache / "mnist", **LIKE_MNIST)
-    (folder / ".77-train-images-idx3-ubyte").write_bytes(b"half")
-    assert load("mnist").num_classes == 10
-    (folder / "train-images-idx3-ubyte").unlink()
-    with pytest.raises(DataError, match="no network"):  # so it asked for it again
-        load("mnist")
-
-
-def test_without_mnist_mnist_names_three_ways_to_supply_it(no_network, empty_cache):
-    with pytest.raises(DataError) as error:
-        load("mnist")
-    for part in ("no network", f"{empty_cache / 'mnist'},", str(empty_cache / "mnist.npz"), "--dataset"):
-        assert part in str(error.value)
+@pytest.mark.parametrize("name", known.SERVERS)
+def test_without_a_network_a_line_says_how_to_supply_the_data(no_network, name):
+    with pytest.raises(
+        DataError, match=rf"{name} is not on this machine.*no network in this test.*--dataset"
+    ) as error:
+        load(name)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """A download that goes on until it is told to end."""
+    end = threading.Event()
+
+    def load_data():
+        end.wait(60)
+        return (IMAGES[..., 0], LABELS), (IMAGES[..., 0], LABELS)
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    monkeypatch.setattr(known, "SECONDS_TO_ANSWER", 0.3)
+    yield end
+    end.set()
+
+
+@pytest.mark.parametrize("answer", ["none", "refused"])
+def test_a_machine_without_a_network_waits_a_limited_time(hanging, monkeypatch, answer):
+    def ask(server, timeout):
+        if answer == "refused":
+            raise urllib.error.URLError("no route to host")
+        hanging.wait(60)
+        raise TimeoutError
+
+    monkeypatch.setattr(known.urllib.request, "urlopen", ask)
+    started = time.monotonic()
+    with pytest.raises(DataError, match="no network: no answer from https://storage.googleapis.com"):
+        load("mnist")
+    assert time.monotonic() - started < 10
+
+
+def test_the_limit_is_ten_seconds():
+    assert known.SECONDS_TO_ANSWER == 10
+
+
+@pytest.mark.parametrize("answer", ["page", "not found"])
+def test_a_slow_download_takes_its_time(hanging, monkeypatch, answer):
+    class Page:
+        def close(self):
+            pass
+
+    def ask(server, timeout):
+        threading.Timer(0.6, hanging.set).start()
+        if answer == "not found":
+            raise urllib.error.HTTPError(server, 404, "Not Found", None, None)
+        return Page()
+
+    monkeypatch.setattr(known.urllib.request, "urlopen", ask)
+    assert load("mnist").num_classes == 23
+
+
+def test_known_data_in_a_file_have_their_name(tmp_path, monkeypatch):
+    """Whatever the file is called, and however its arrays are packed."""
+    write_npz(tmp_path / "any.npz", x_train=IMAGES[..., 0], y_train=LABELS)
+    write_idx_folder(tmp_path / "folder", splits=("train",))
+    for path in (tmp_path / "any.npz", tmp_path / "folder"):
+        dataset = load(str(path))
+        assert (dataset.name, dataset.source) == (path.stem, str(path))
+        monkeypatch.setitem(known.CHECKSUMS, "fashion_mnist", dataset.checksum)
+        dataset = load(str(path))
+        assert (dataset.name, dataset.source) == ("fashion_mnist", str(path))
+        monkeypatch.undo()

@@ -3,14 +3,10 @@ import os
 import numpy as np
 import pytest
 
-from gan.data import DataError, known, load
+from gan.data import DataError, load
 
 
-def test_without_mnist_auto_loads_the_digits_with_a_notice(somewhere, monkeypatch):
-    def refuse(*arguments):
-        raise DataError("no network: no answer from anywhere")
-
-    monkeypatch.setattr(known, "download", refuse)
+def test_without_mnist_auto_loads_the_digits_with_a_notice(no_network):
     dataset = load("auto")
     assert (dataset.name, dataset.source) == ("digits", "digits")
     assert "MNIST could not be downloaded" in dataset.notice
@@ -27,6 +23,7 @@ def test_an_absent_source_is_named_in_one_line(somewhere, source):
 
 def test_the_real_mnist(mnist_path):
     mnist = load(os.fspath(mnist_path))
+    assert (mnist.name, mnist.source) == ("mnist", str(mnist_path))
     assert mnist.train_images.shape == (60000, 28, 28, 1)
     assert mnist.test_images.shape == (10000, 28, 28, 1)
     expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]

@@ -1,3 +1,5 @@
+import errno
+import json
 import os
 import subprocess
 import sys
@@ -69,25 +71,40 @@ def test_what_a_dead_process_left_is_removed(tmp_path):
         assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "checkpoints", "mine.txt"]
 
 
-@pytest.mark.parametrize("name", [".lock", "checkpoints", "logs/train", "history.csv"])
-@pytest.mark.parametrize("is_there", [False, True])
-def test_links_out_of_the_folder_are_refused(tmp_path, name, is_there):
-    run, outside = RunFolder(tmp_path / "run"), tmp_path / "outside"
-    (run.path / name).parent.mkdir(parents=True)
-    (run.path / name).symlink_to(outside)
-    if is_there:
-        outside.write_text("precious")
-    with pytest.raises(ValueError, match=rf"{name} is a link"), run.open_for_writing():
-        pass
-    assert outside.exists() == is_there
-    assert not is_there or outside.read_text() == "precious"
+def test_links_are_followed(tmp_path):
+    """A run may keep its checkpoints on another disk. What a dead process left there is removed too."""
+    run, elsewhere = RunFolder(tmp_path / "run"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".partial-01234567-epoch_0001.json").touch()
+    (elsewhere / "mine.txt").touch()
+    run.path.mkdir()
+    run.checkpoints.symlink_to(elsewhere)
+    run.config.symlink_to(elsewhere / "config.json")
+    with run.open_for_writing():
+        run.write_config({"seed": 3})
+    assert run.config.is_symlink()
+    assert json.loads((elsewhere / "config.json").read_text()) == {"seed": 3}
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["config.json", "mine.txt"]
 
 
-def test_a_lock_behind_a_link_is_not_taken(tmp_path):
-    (tmp_path / ".lock").symlink_to(tmp_path / "outside")
-    with pytest.raises(OSError), lock(tmp_path):
+def test_files_that_are_not_ours_are_ignored(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / ".partial-of-a-user").mkdir()
+    (tmp_path / "broken").symlink_to(tmp_path / "absent")
+    with RunFolder(tmp_path).open_for_writing():
         pass
-    assert not (tmp_path / "outside").exists()
+    names = [".lock", ".partial-of-a-user", "broken", "pipe"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_disk_without_locks_gets_a_notice_and_works(tmp_path, monkeypatch, number):
+    def refuse(file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys.modules["gan.runs.lock"], "_take", refuse)
+    with pytest.warns(UserWarning, match="on a disk without file locks"), lock(tmp_path):
+        (tmp_path / "file").touch()
 
 
 def test_empty_is_what_a_process_left_that_died_before_its_start(tmp_path):

@@ -1,105 +1,144 @@
 import argparse
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gan.data import Dataset
-from gan.recipes import RECIPES, Recipe
+from gan.limits import ALWAYS, COUNT, FRACTION, POSITIVE_OR_0, SEED
+from gan.recipes import RECIPES
 from gan.runs import Settings
-from gan.runs.limits import COUNT, FRACTION, POSITIVE_OR_0, SEED
-from gan.runs.settings import (
-    add_flags,
-    given_settings,
-    list_changes,
-    new_settings,
-    read_settings,
-    resumed_settings,
-)
+from gan.runs.settings import FIELDS, add_flags, complete, given_settings
 
-PATH = Path("run/config.json")
 DATASET = Dataset("mine", "mine", np.zeros((400, 8, 8, 1), np.uint8), np.arange(400, dtype=np.int32) % 3)
+UNLABELED = dataclasses.replace(DATASET, train_labels=None)
+# As the first version wrote them, and the version before the rooms of `gan/`.
+FIRST = {
+    "dataset": "mine", "epochs": 10, "minutes": None, "steps_per_epoch": 500, "batch_size": 64,
+    "loss": "hinge", "penalty": "none", "generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3,
+    "ema_half_life": 10_000.0, "update": "alternating", "unconditional": True, "seed": 7,
+    "checkpoint_every_epochs": 1, "latent_dim": 100,
+}  # fmt: skip
+BEFORE_ROOMS = FIRST | {
+    "preset": "best", "width": 16, "generator_depth": 1, "discriminator_depth": 2, "dropout": 0.1,
+    "translation": 0.125, "decay_epochs": 10, "validation": True, "unconditional": False,
+}  # fmt: skip
 
 
 def parse(*words):
     parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS, exit_on_error=False)
     groups = {name: parser.add_argument_group(name) for name in ("data", "length", "recipe", "run folder")}
     add_flags(groups)
-    return parser.parse_args(list(words))
+    return given_settings(parser.parse_args(list(words)))
 
 
 def stored(**changes):
-    """The settings of a new run as a config.json has them; None removes a setting."""
-    values = dataclasses.asdict(new_settings(parse(), DATASET)) | changes
-    return {"settings": {name: value for name, value in values.items() if value != "removed"}}
+    """The settings of a new run as a config.json has them; "removed" removes a setting."""
+    values = dataclasses.asdict(Settings.new({}, DATASET)) | changes
+    return {name: value for name, value in values.items() if value != "removed"}
 
 
 def test_flags_that_are_not_given_take_the_recipes_values():
-    settings = new_settings(parse("--recipe", "best", "--dropout", "0.25", "--no-validation"), DATASET)
-    assert settings.make_recipe() == dataclasses.replace(RECIPES["best"], dropout=0.25)
-    assert (settings.validation, settings.unconditional, settings.seed) == (False, False, 0)
-    assert settings.decay_epochs == settings.epochs == RECIPES["best"].epochs
-    assert new_settings(parse(), DATASET).recipe == "few"
+    settings = Settings.new(parse("--recipe", "best", "--dropout", "0.25", "--no-validation"), DATASET)
+    recipe = {name: getattr(settings, name) for name in vars(RECIPES["best"])}
+    assert recipe == vars(RECIPES["best"]) | {"dropout": 0.25, "decay_epochs": RECIPES["best"].epochs}
+    assert (settings.validation, settings.conditional, settings.seed) == (False, True, 0)
+    assert Settings.new({}, DATASET).recipe == "few"
 
 
-def test_every_field_of_a_recipe_is_a_setting():
-    assert {field.name for field in dataclasses.fields(Recipe)} <= vars(Settings()).keys()
+def test_dcgan_has_constant_rates_and_takes_labels_if_asked():
+    settings = Settings.new(parse("--recipe", "dcgan"), DATASET)
+    assert (settings.conditional, settings.decay_epochs, settings.penalty) == (False, 0, "none")
+    assert Settings.new(parse("--recipe", "dcgan", "--conditional"), DATASET).conditional
 
 
-def test_what_was_written_is_read():
-    settings = new_settings(parse("--minutes", "2.5", "--seed", "3"), DATASET)
-    assert read_settings({"settings": dataclasses.asdict(settings)}, PATH) == settings
+def test_data_without_labels():
+    assert not Settings.new({}, UNLABELED).conditional
+    assert not Settings.new(parse("--unconditional"), UNLABELED).conditional
+    with pytest.raises(ValueError, match="--conditional needs labels, and mine has none"):
+        Settings.new(parse("--conditional"), UNLABELED)
 
 
-def test_settings_of_the_version_before_are_read():
-    values = stored(recipe="removed", base_filters="removed")["settings"]
-    old = values | {"preset": "few", "width": 32, "update": "alternating"}
-    assert read_settings({"settings": old}, PATH) == new_settings(parse(), DATASET)
-    with pytest.raises(ValueError, match="run with update=simultaneous cannot be resumed"):
-        read_settings({"settings": old | {"update": "simultaneous"}}, PATH)
+def test_minutes_take_the_place_of_epochs():
+    settings = Settings.new(parse("--minutes", "2.5"), DATASET)
+    assert (settings.epochs, settings.minutes, settings.decay_epochs) == (None, 2.5, 0)
+
+
+@pytest.mark.parametrize("words", [["--minutes", "2.5", "--seed", "3"], ["--recipe", "dcgan", "--jit", "on"]])
+def test_what_was_written_is_read(words):
+    settings = Settings.new(parse(*words), DATASET)
+    assert Settings.read(dataclasses.asdict(settings)) == settings
+
+
+def test_a_missing_setting_has_the_value_from_before_it_existed():
+    """Never the value of a recipe of today."""
+    settings = Settings.read(FIRST)
+    new = {name: getattr(settings, name) for name in vars(settings).keys() - FIRST.keys() - {"conditional"}}
+    assert new == {
+        "recipe": "fast", "base_filters": 32, "generator_depth": 0, "discriminator_depth": 0, "dropout": 0.3,
+        "translation": 0.0, "minibatch_deviation": True, "discriminator_steps": 1, "beta_2": 0.99,
+        "decay_epochs": 0, "mixed_precision": "none", "jit": "auto", "validation": False,
+    }  # fmt: skip
+    assert settings.conditional is False
+    assert Settings.read(stored(penalty="wgan_gp", discriminator_steps="removed")).discriminator_steps == 1
+
+
+def test_renamed_and_removed_settings_are_read():
+    settings = Settings.read(BEFORE_ROOMS)
+    assert (settings.recipe, settings.base_filters, settings.conditional) == ("best", 16, True)
+    assert complete(BEFORE_ROOMS).keys() == FIELDS.keys()
+    with pytest.raises(
+        ValueError, match="update='simultaneous' is not 'alternating', and the setting was removed"
+    ):
+        Settings.read(BEFORE_ROOMS | {"update": "simultaneous"})
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
         ({"batch_size": "removed"}, "batch_size is missing"),
-        ({"learning_rate": 1.0}, "unknown setting 'learning_rate'"),
-        ({"update": "both"}, "unknown setting 'update'"),
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"batch_size": 8.0}, "batch_size=8.0"),
+        ({"learning_rate": 1.0}, "learning_rate=1.0 is not a setting"),
+        ({"update": "both"}, "update='both' is not 'alternating'"),
+        ({"batch_size": 0}, "batch_size=0 is not a whole number from 1 to 2147483647"),
+        ({"batch_size": 8.0}, "batch_size=8.0 is not a whole number"),
         ({"batch_size": True}, "batch_size=True"),
-        ({"dropout": "0.5"}, "dropout='0.5'"),
+        ({"dropout": "0.5"}, "dropout='0.5' is not a number from 0 and less than 1"),
         ({"dropout": 1}, "dropout=1"),
-        ({"loss": "bce"}, "loss='bce'"),
+        ({"loss": "bce"}, "loss='bce' is not one of non_saturating, minimax, hinge"),
         ({"loss": None}, "loss=None"),
-        ({"validation": 1}, "validation=1"),
-        ({"dataset": 7}, "dataset=7"),
+        ({"loss": ["hinge"]}, "loss="),
+        ({"validation": 1}, "validation=1 is not true or false"),
+        ({"unconditional": 1}, "conditional=1 is not true or false"),
+        ({"dataset": 7}, "dataset=7 is not a text"),
         ({"minutes": 1.0}, "exactly one must be given"),
         ({"epochs": None}, "exactly one must be given"),
+        ({"decay_epochs": None}, "decay_epochs=None"),
     ],
     ids=str,
 )
-def test_a_damaged_config_gets_one_line(changes, message):
+def test_a_wrong_setting_gets_one_line(changes, message):
+    values = stored(**changes)
+    if "unconditional" in changes:
+        del values["conditional"]
     with pytest.raises(ValueError, match=message) as error:
-        read_settings(stored(**changes), PATH)
-    assert str(error.value).startswith("run/config.json is damaged: ")
+        Settings.read(values)
     assert "\n" not in str(error.value)
 
 
 def test_a_whole_number_is_a_number():
-    assert read_settings(stored(dropout=0, ema_half_life=10), PATH).ema_half_life == 10
+    assert Settings.read(stored(dropout=0, ema_half_life=10)).ema_half_life == 10
 
 
 def test_a_resumed_run_changes_its_length_only():
-    options = parse("--epochs", "9", "--seed", "0")
-    options.resume = Path("run")
-    settings = resumed_settings(stored(), options)
-    before = read_settings(stored(), PATH)
-    assert list_changes(before, settings) == ["Changed:    --epochs 9 (it was --epochs 6)"]
-    options.seed = 1
+    before = Settings.read(stored())
+    settings = before.resume(parse("--epochs", "9", "--seed", "0"))
+    assert settings.list_changes(before) == ["Changed:    --epochs 9 (it was --epochs 6)"]
+    settings = before.resume(parse("--minutes", "9"))
+    assert (settings.epochs, settings.minutes) == (None, 9.0)
     with pytest.raises(ValueError, match=r"keeps its settings; not --seed 1 \(the run has --seed 0\)"):
-        resumed_settings(stored(), options)
+        before.resume(parse("--epochs", "9", "--seed", "1"))
+    with pytest.raises(ValueError, match=r"not --unconditional \(the run has --conditional\)"):
+        before.resume(parse("--unconditional"))
 
 
 @pytest.mark.parametrize(
@@ -120,10 +159,20 @@ def test_limits_are_the_same_for_flags_and_files(limits, right, wrong):
 
 
 def test_every_setting_has_a_flag():
-    assert given_settings(parse("--unconditional", "--minutes", "1")) == {
-        "unconditional": True,
-        "minutes": 1.0,
-    }
-    for name in vars(Settings()).keys() - {"validation", "unconditional"}:
+    switches = [name for name, field in FIELDS.items() if field.type is bool]
+    assert parse("--unconditional", "--no-validation", "--no-minibatch-deviation") == dict.fromkeys(
+        switches, False
+    )
+    assert parse("--conditional", "--validation", "--minibatch-deviation") == dict.fromkeys(switches, True)
+    for name in FIELDS.keys() - set(switches):
         with pytest.raises(argparse.ArgumentError, match="expected one argument"):
             parse(f"--{name.replace('_', '-')}")
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS.keys() - {"minutes"}))
+def test_every_default_is_accepted(name):
+    """The default of each recipe, and the value from before the setting existed."""
+    defaults = [getattr(recipe, name, FIELDS[name].default) for recipe in RECIPES.values()]
+    for value in [*defaults, FIELDS[name].metadata["before"]]:
+        if value not in (None, ALWAYS):
+            assert getattr(Settings.read(stored(**{name: value})), name) == value

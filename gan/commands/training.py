@@ -1,0 +1,218 @@
+"""The command line of train.py: its flags, what it checks before it trains, and what it says."""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from ..data import Dataset, load
+from ..runs import RunFolder, Settings, describe_run, tell_of_other_versions
+from ..runs.settings import add_flags, given_settings
+from .program import Parser, RunError, UsageError, command, usage_errors
+from .runs import load_dataset
+
+QUALITY = ("val_frechet_distance", "val_classifier_score", "val_smallest_class_share")
+EVENT_FILE = "events.out.tfevents"  # what TensorFlow's errors of writing to TensorBoard name
+EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A training, with all that can be checked before a file is touched.
+
+    Attributes:
+        settings, dataset, folder: of the run.
+        config: the content of its config.json.
+        changes: a line for each setting that a resumed run changes.
+        is_resumed: whether the run goes on, or is new.
+    """
+
+    settings: Settings
+    dataset: Dataset
+    folder: RunFolder
+    config: dict
+    changes: list[str]
+    is_resumed: bool
+
+
+def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
+    """Reads the flags. Those that were not given are left out, except the switches."""
+    parser = Parser(
+        prog=program,
+        description="Train a GAN and watch its images form. Each run has a folder of its own.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    names = ("data", "length", "recipe", "run folder", "output")
+    groups = {name: parser.add_argument_group(name) for name in names}
+    add_flags(groups)
+    where = groups["run folder"].add_mutually_exclusive_group()
+    where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
+    where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="continue the run in DIR with its settings; only --epochs, --minutes, --checkpoint-every-epochs "
+        "and the place of the same --dataset may change",
+    )
+    switch = {"action": "store_true", "default": False}
+    groups["output"].add_argument("--quiet", help="print errors only", **switch)
+    groups["output"].add_argument("--dry-run", help="print the settings and train nothing", **switch)
+    return parser.parse_args(arguments)
+
+
+def prepare(options: argparse.Namespace) -> Job:
+    """Loads the data and settles the settings, of a new run or a resumed one.
+
+    Raises:
+        UsageError: one line, for anything that the user can correct.
+    """
+    job = _prepare_resumed(options) if hasattr(options, "resume") else _prepare_new(options)
+    batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
+    if batch_size > count:
+        raise UsageError(f"--batch-size {batch_size} is more than the {count} images of the data")
+    return job
+
+
+def _prepare_new(options: argparse.Namespace) -> Job:
+    path = Path("runs") / options.name if hasattr(options, "name") else getattr(options, "run_dir", None)
+    if path:
+        _refuse_existing(path)
+    given = given_settings(options)
+    with usage_errors():
+        dataset = load(given.get("dataset", Settings.dataset))
+        settings = Settings.new(given, dataset)
+    path = path or Path("runs") / f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset.name}"
+    return Job(settings, dataset, RunFolder(path), describe_run(settings, dataset), [], is_resumed=False)
+
+
+def _prepare_resumed(options: argparse.Namespace) -> Job:
+    folder = RunFolder(options.resume)
+    with usage_errors():
+        stored, before = folder.read_whole_config(), folder.read_settings()
+        settings = before.resume(given_settings(options))
+    dataset = load_dataset(folder, settings.dataset)
+    tell_of_other_versions(stored)
+    settings = dataclasses.replace(settings, dataset=dataset.source)
+    config = describe_run(settings, dataset) | {"data": stored["data"]}
+    return Job(settings, dataset, folder, config, settings.list_changes(before), is_resumed=True)
+
+
+@contextlib.contextmanager
+def open_for_writing(job: Job) -> Iterator[None]:
+    """Holds the job's folder, with its config.json written, for this process alone."""
+    with contextlib.ExitStack() as held:
+        try:
+            with usage_errors():
+                held.enter_context(job.folder.open_for_writing())
+            if not job.is_resumed:
+                _refuse_existing(job.folder.path)
+            job.folder.write_config(job.config)
+        except OSError as error:
+            raise UsageError(f"{job.folder.path} cannot be written: {error.strerror}") from error
+        yield
+
+
+@contextlib.contextmanager
+def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
+    """Says in one line how to continue a training that Ctrl-C or a full disk stopped.
+
+    Args:
+        job: the training.
+        resume: the command of the program.
+        say: prints lines.
+    """
+    resume = command(*resume, "--resume", job.folder.path)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"\nStopped. Continue it:  {resume}")
+        raise
+    except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            where, why = error.filename or "output", error.strerror or error
+        elif EVENT_FILE in str(error):
+            where, why = job.folder.logs, error.message.splitlines()[0].rpartition("; ")[2]
+        else:
+            raise
+        what = f"{where} cannot be written: {why}"
+        raise RunError(f"{what}. After you correct that, continue by  {resume}") from error
+
+
+def describe_start(job: Job, epochs_done: int) -> list[str]:
+    """Returns the lines before the training."""
+    settings, dataset = job.settings, job.dataset
+    labels = f"{dataset.num_classes} classes" if settings.conditional else "without labels"
+    gpus = tf.config.list_physical_devices("GPU")
+    return [
+        f"Run folder: {job.folder.path} (on {f'{len(gpus)} GPU' if gpus else 'CPU'})",
+        f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
+        f"Recipe:     {settings.describe_recipe()}",
+        _describe_tensorboard(job),
+        *([_describe_resume(settings, epochs_done)] if job.is_resumed else []),
+    ]
+
+
+def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> list[str]:
+    """Returns the lines after the training."""
+    minutes, seconds = divmod(round(seconds), 60)
+    folder = job.folder
+    newest = max(folder.samples.glob("epoch_*.png"), default=folder.samples)
+    last = [history.history[name][-1] for name in QUALITY if history.history.get(name)]
+    return [
+        "",
+        f"Trained to step {int(history.model.step.numpy())} in {minutes} min {seconds} s.",
+        *([_describe_quality(*last)] if last else []),
+        f"Samples:    {newest}",
+        "            beside it epochs.gif, which shows all epochs, and real.png, real images",
+        f"Models:     {folder.model}",
+        "            beside it generator.keras, for Keras alone",
+        f"Measure it: {command('python', '-m', 'gan', 'evaluate', folder.path)}",
+        _describe_tensorboard(job),
+    ]
+
+
+def _name(text: str) -> str:
+    if text in ("", "..") or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name; for a path use --run-dir")
+    return text
+
+
+def _refuse_existing(folder_path: Path) -> None:
+    try:
+        is_empty = RunFolder(folder_path).is_empty()
+    except OSError as error:
+        raise UsageError(f"{folder_path}: {error.strerror}") from error
+    if not is_empty:
+        is_run = (folder_path / "config.json").is_file()
+        advice = ", or continue it by --resume" if is_run else ""
+        raise UsageError(f"{folder_path} exists; choose another name{advice}")
+
+
+def _describe_tensorboard(job: Job) -> str:
+    return f"Watch it:   {command('tensorboard', '--logdir', job.folder.path, *EVERY_EPOCH)}"
+
+
+def _describe_quality(frechet: float, score: float, share: float) -> str:
+    distances = f"Fréchet distance {frechet:.3g}, classifier score {score:.3g}"
+    return f"Quality:    {distances}, smallest class {share:.1%} of the samples"
+
+
+def _describe_resume(settings: Settings, epochs_done: int) -> str:
+    if not epochs_done:
+        return "There is no whole checkpoint: starting over."
+    if settings.minutes:
+        length = f"{settings.minutes:g} minutes; the number of epochs depends on the machine"
+        return f"Resuming after epoch {epochs_done}, for {length}."
+    if epochs_done >= settings.epochs:
+        return f"All {epochs_done} epochs are done; --epochs N trains up to N."
+    line = f"Resuming after epoch {epochs_done} of {settings.epochs}."
+    if 0 < settings.decay_epochs < settings.epochs:
+        line += f" After epoch {settings.decay_epochs} both learning rates stay at a hundredth."
+    return line

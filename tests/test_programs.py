@@ -1,0 +1,141 @@
+"""The programs where people call them: a thread, a notebook, replaced streams, a folder with a train.py."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import train
+from conftest import QUICK, start, without_tensorflow
+from gan import __main__ as program
+
+ROOT = Path(train.__file__).parent
+SHORT = [*QUICK, "--steps-per-epoch", "2", "--epochs", "1"]
+# Keras's CSVLogger leaves its file to the garbage collector where another callback raises.
+UNCLOSED_HISTORY = pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO name=.*history.csv")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def test_in_a_thread(somewhere):
+    codes = []
+
+    def work():
+        codes.append(train.main([*SHORT, "--name", "one"]))
+        codes.append(program.main(["generate", "runs/one", "--count", "3"]))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert codes == [0, 0]
+
+
+def test_with_streams_that_are_no_files(somewhere, monkeypatch):
+    output, errors = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "stderr", errors)
+    assert train.main([*SHORT, "--name", "one"]) == 0
+    assert "Run folder: runs/one" in output.getvalue()
+    assert errors.getvalue() == ""
+    assert program.main(["evaluate", "runs/one", "--quick", "--json"]) == 0
+    assert train.main(["--bogus"]) == 2
+    assert errors.getvalue().splitlines()[-1].startswith("train.py: error: unrecognized arguments: --bogus")
+
+
+@UNCLOSED_HISTORY
+def test_an_interrupt_ends_main_and_leaves_the_signals(somewhere, monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    before = [signal.getsignal(number) for number in SIGNALS]
+    monkeypatch.setattr(train.callbacks.SampleGrid, "on_epoch_end", interrupt)
+    assert train.main([*SHORT, "--name", "one"]) == 128 + signal.SIGINT
+    assert "Stopped. Continue it:  " in capsys.readouterr().out
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_train_is_a_command_too(somewhere, capsys):
+    arguments = [*SHORT, "--name", "one", "--dry-run"]
+    assert train.main(arguments) == 0
+    expected = capsys.readouterr().out
+    assert program.main(["train", *arguments], program="fit-gan") == 0
+    assert capsys.readouterr().out == expected
+    assert program.main(["train", "--bogus"], program="fit-gan") == 2
+    assert capsys.readouterr().err.startswith("fit-gan train: error: ")
+
+
+@UNCLOSED_HISTORY
+def test_the_command_says_how_to_resume_by_the_command(somewhere, monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.callbacks.SampleGrid, "on_epoch_end", interrupt)
+    assert program.main(["train", *SHORT, "--name", "one"], program="fit-gan") == 130
+    assert "fit-gan train --resume runs/one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["train.py", "gan_of_mine.py"])
+def test_gan_is_imported_by_scripts_of_any_name(tmp_path, name):
+    (tmp_path / name).write_text("from gan import GAN, build_generator\nprint(GAN, build_generator().name)\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, name, "-m", "gan"]
+    output = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "<class 'gan.model.GAN'> generator\n"
+
+
+def test_gan_is_imported_in_train_py_itself(tmp_path):
+    """And a user's own train.py does not hide ours from the command."""
+    (tmp_path / "train.py").write_text("raise SystemExit('this is another train.py')\n")
+    command = [sys.executable, "-m", "gan", "train", *SHORT, "--name", "one", "--dry-run"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (process.returncode, without_tensorflow(process.stderr)) == (0, "")
+    assert json.loads(process.stdout)["run_folder"] == "runs/one"
+    assert train.GAN.__module__ == "gan.model"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_output_to_a_full_disk_is_an_error(no_process_left):
+    process = start("--dry-run", "--dataset", "digits", program=("train.py",))
+    process.communicate(timeout=60)
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "train.py", "--dry-run", "--dataset", "digits"]
+        process = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.slow
+def test_in_a_notebook(tmp_path, monkeypatch):
+    """Train, be interrupted, and train again; the kernel's own handler of Ctrl-C is there afterwards."""
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cells = [
+        "import signal, train\nbefore = signal.getsignal(signal.SIGINT)",
+        f"assert train.main([*{SHORT}, '--name', 'one']) == 0",
+        "class Interrupt(train.keras.callbacks.Callback):\n"
+        "    def on_epoch_begin(self, epoch, logs=None):\n"
+        "        if epoch == 1:\n"
+        "            signal.raise_signal(signal.SIGINT)  # as the button does\n"
+        "watchers = train._watchers\n"
+        "train._watchers = lambda *arguments: [*watchers(*arguments), Interrupt()]\n"
+        "assert train.main(['--resume', 'runs/one', '--epochs', '3']) == 130",
+        "train._watchers = watchers\n"
+        "assert train.main(['--resume', 'runs/one', '--epochs', '3']) == 0\n"
+        "assert signal.getsignal(signal.SIGINT) is before",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.outputs)
+    assert "Stopped. Continue it:" in printed
+    assert "Resuming after epoch 1 of 3." in printed
+    assert (tmp_path / "runs/one/samples/epoch_0003.png").is_file()
