@@ -35,8 +35,10 @@ except ModuleNotFoundError as error:
 
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
-VALIDATION_IMAGES = 5000  # half of MNIST's test set: less than a twentieth of the epoch
-VALIDATION_BATCH_SIZE = 250
+VALIDATION = (
+    5000,
+    250,
+)  # images, half of MNIST's test set, so less than a twentieth of the epoch; in a batch
 SHOWN = ("d_loss", "g_loss", *training.QUALITY)  # in the terminal; history.csv has all logs
 
 
@@ -57,11 +59,8 @@ def run(options: argparse.Namespace, program: str) -> int:
     if job.dataset.notice:
         programs.notify(program, job.dataset.notice)
     say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
-    is_script = program == "train.py"
-    resume = ["python", programs.shorten(__file__)] if is_script else ["fit-gan", "train"]
+    resume = ["python", programs.shorten(__file__)] if program == "train.py" else program.split()
     with training.open_for_writing(job), training.explain_stop(job, resume, say):
-        if job.changes:
-            say(*job.changes)
         train(gan, job, say, verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2)
     return 0
 
@@ -74,35 +73,33 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
     """
     settings, folder = job.settings, job.folder
     metrics = _quality_metrics(job, say, verbose)
-    settings.compile(
-        gan,
-        settings.decay_epochs * settings.steps_per_epoch,
-        metrics=metrics,
-        steps_per_execution=math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch),
-    )
-    checkpoint = callbacks.Checkpoint(
-        folder.checkpoints,
-        every_n_epochs=settings.checkpoint_every_epochs,
-        keep=CHECKPOINTS_KEPT,
-        monitor=training.QUALITY[0] if metrics else None,
-    )
+    steps_per_execution = math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
+    decay_steps = settings.decay_epochs * settings.steps_per_epoch
+    settings.compile(gan, decay_steps, metrics=metrics, steps_per_execution=steps_per_execution)
+    kept = {"keep": CHECKPOINTS_KEPT, "monitor": training.QUALITY[0] if metrics else None}
+    every_n_epochs = settings.checkpoint_every_epochs
+    checkpoint = callbacks.Checkpoint(folder.checkpoints, every_n_epochs=every_n_epochs, **kept)
+    history_file = callbacks.HistoryFile(folder.history, append=True)  # before the checkpoint
     with programs.usage_errors():
         epochs_done = checkpoint.restore(gan)
-    keep_history(
-        folder.history, epochs_done, _list_columns(gan, metrics, has_penalty=settings.penalty != "none")
-    )
+    (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
+    keep_history(folder.history, epochs_done, _list_columns(gan, metrics, settings.penalty != "none"))
     tell_of_lost_pictures(folder, epochs_done)
     say(*training.describe_start(job, epochs_done))
+    validation = validation_batches(job.dataset, settings.conditional, *VALIDATION)
     started = time.monotonic()
-    history = gan.fit(
-        _feed(gan, job, start_step=epochs_done * settings.steps_per_epoch),
-        steps_per_epoch=settings.steps_per_epoch,
-        initial_epoch=epochs_done,
-        epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
-        validation_data=_validation(job) if metrics else None,
-        callbacks=[*_watchers(gan, job), checkpoint],
-        verbose=verbose,
-    )
+    try:
+        history = gan.fit(
+            _feed(gan, job, start_step=epochs_done * settings.steps_per_epoch),
+            steps_per_epoch=settings.steps_per_epoch,
+            initial_epoch=epochs_done,
+            epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
+            validation_data=validation if metrics else None,
+            callbacks=[*_watchers(gan, job), history_file, checkpoint],
+            verbose=verbose,
+        )
+    finally:
+        history_file.on_train_end()  # closes the file after an interrupt too
     _refuse_if_not_finite(gan, folder)
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
@@ -129,18 +126,10 @@ def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
 
 
 def _feed(gan: GAN, job: training.Job, start_step: int):
-    return pipeline(
-        job.dataset.train_images,
-        job.dataset.train_labels if job.settings.conditional else None,
-        batch_size=job.settings.batch_size,
-        seed=job.settings.seed,
-        start_step=start_step,
-        num_classes=gan.num_classes,
-    )
-
-
-def _validation(job: training.Job):
-    return validation_batches(job.dataset, job.settings.conditional, VALIDATION_IMAGES, VALIDATION_BATCH_SIZE)
+    data, settings = job.dataset, job.settings
+    arrays = (data.train_images, data.train_labels if settings.conditional else None)
+    order = {"batch_size": settings.batch_size, "seed": settings.seed, "start_step": start_step}
+    return pipeline(*arrays, num_classes=gan.num_classes, **order)
 
 
 def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
@@ -152,7 +141,6 @@ def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
         callbacks.SampleGrid(folder.samples, real_images=real_images, seed=settings.seed),
         callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=settings.seed),
         callbacks.TensorBoard(folder.logs, write_graph=False),
-        callbacks.HistoryFile(folder.history, append=True),
     ]
     return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])
 

@@ -7,13 +7,3 @@ from .sample_grid import SampleGrid
 from .tensorboard import TensorBoard
 from .tensorboard_samples import TensorBoardSamples
 from .time_limit import TimeLimit
-
-__all__ = [
-    "Checkpoint",
-    "HistoryFile",
-    "ProgressBar",
-    "SampleGrid",
-    "TensorBoard",
-    "TensorBoardSamples",
-    "TimeLimit",
-]

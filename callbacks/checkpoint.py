@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import math
-import re
 import warnings
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import keras
 import numpy as np
 
 from gan.checks import check_counts
-from gan.files import digest, encode_weights, read_json, write_json, write_whole
+from gan.files import digest, encode_weights, find_numbered, read_json, write_json, write_whole
+from gan.notice import Notice
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -87,7 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
                 _verify(self._path(epochs_done, "weights.h5"), self._read_manifest(epochs_done))
             except (OSError, ValueError) as error:
                 self._damaged.add(epochs_done)
-                warnings.warn(f"{error}; another checkpoint is used, if there is one.", stacklevel=2)
+                warnings.warn(f"{error}; another checkpoint is used, if there is one.", Notice, stacklevel=2)
         newest = max(self._epochs_of("json") - self._damaged, default=0)
         if newest:
             if model.optimizer is not None and not model.optimizer.built:
@@ -164,10 +164,9 @@ class Checkpoint(keras.callbacks.Callback):
     def _remove_old(self, epochs_done: int) -> None:
         past = [manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_done]
         kept = {manifest["epoch"] for manifest in [*past[-self.keep :], self._best(past)] if manifest}
-        for epoch in self._epochs_of("json") - kept:  # first: without it the weights do not count
-            self._path(epoch, "json").unlink()
-        for epoch in self._epochs_of("weights.h5") - kept:
-            self._path(epoch, "weights.h5").unlink()
+        for suffix in ("json", "weights.h5"):  # without the first the second does not count
+            for epoch in self._epochs_of(suffix) - kept:
+                self._path(epoch, suffix).unlink()
 
     def _manifests(self) -> list[dict]:
         """All whole manifests, the oldest epoch first."""
@@ -198,9 +197,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _epochs_of(self, suffix: str) -> set[int]:
         """The epochs that have a file with this suffix."""
-        pattern = re.compile(rf"epoch_(\d{{4}}|[1-9]\d{{4,8}})\.{re.escape(suffix)}", re.ASCII)
-        names = [path.name for path in self.directory.glob("epoch_*") if path.is_file()]
-        return {int(match[1]) for name in names if (match := pattern.fullmatch(name))}
+        return set(find_numbered(self.directory, f".{suffix}"))
 
     def _path(self, epochs_done: int, suffix: str) -> Path:
         return self.directory / f"epoch_{epochs_done:04d}.{suffix}"

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan.files import whole_file, write_whole
+from gan.files import find_numbered, whole_file, write_whole
 from gan.images import encode_png
+from gan.notice import Notice
 
 from .base import SampleCallback
 
@@ -49,33 +50,21 @@ class SampleGrid(SampleCallback):
         write_whole(self.directory / "real.png", encode_png(grid))
 
     def on_train_end(self, logs=None):
-        frames = _read(_find_pictures(self.directory))
+        frames = _read([*find_numbered(self.directory, ".png").values()])
         first = next(frames, None)
         if first is not None:
             with whole_file(self.directory / "epochs.gif") as temporary:
                 first.save(temporary, save_all=True, append_images=frames, loop=0)
 
 
-def _find_pictures(directory: Path) -> list[Path]:
-    """Returns the pictures of epochs, in the order of the epochs."""
-    numbers = {path: path.stem.removeprefix("epoch_") for path in directory.glob("epoch_*.png")}
-    return sorted(
-        (path for path, number in numbers.items() if number.isdecimal()), key=lambda p: int(numbers[p])
-    )
-
-
 def _read(pictures: list[Path]) -> Iterator[Image.Image]:
     """Yields the frames of the film. It closes each file before the next: there may be thousands."""
-    size = None
     for picture in pictures:
         try:
             with Image.open(picture) as file:
                 frame = file.copy()
-            size = size or frame.size
-            if frame.size != size:
-                raise ValueError(f"its size {frame.size} differs from {size}")
         except Exception as error:  # Pillow raises errors of many kinds for damaged files
-            warnings.warn(f"{picture} is left out of epochs.gif: {error}", stacklevel=2)
+            warnings.warn(f"{picture} is left out of epochs.gif: {error}", Notice, stacklevel=2)
             continue
         frame.info = {"duration": MILLISECONDS_THE_LAST if picture == pictures[-1] else MILLISECONDS_A_FRAME}
         yield frame

@@ -16,7 +16,7 @@ def check_networks(
     Raises:
         ValueError: naming both shapes, or the missing part.
     """
-    latent_shapes, image_shapes = input_shapes(generator), input_shapes(discriminator)
+    latent_shapes, image_shapes = input_shapes(generator), input_shapes(discriminator, "discriminator")
     expected = 1 if num_classes is None else 2
     for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
         if len(shapes) != expected:
@@ -27,16 +27,13 @@ def check_networks(
     latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
     generated_shape = output_shape(generator)
     if generated_shape != image_shape:
-        raise ValueError(
-            "The generator's images must have the shape that the discriminator takes. Received: "
-            f"generator {generated_shape}, discriminator {image_shape}"
-        )
+        received = f"generator {generated_shape}, discriminator {image_shape}"
+        expected = "The generator's images must have the shape that the discriminator takes"
+        raise ValueError(f"{expected}. Received: {received}")
     logit_shape = output_shape(discriminator)
     if logit_shape != (1,):
-        raise ValueError(
-            "The discriminator must give one logit for each image, of shape (batch, 1). Received: shape="
-            f"(batch, {', '.join(map(str, logit_shape))})"
-        )
+        expected = "The discriminator must give one logit for each image, of shape (batch, 1)"
+        raise ValueError(f"{expected}. Received: shape=(batch, {', '.join(map(str, logit_shape))})")
     return latent_dim, image_shape
 
 
@@ -49,10 +46,8 @@ def check_arguments(seed: int, ema_half_life_images: float | None) -> None:
     if not 0 <= seed < 2**63:
         raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
     if ema_half_life_images is not None and not ema_half_life_images > 0:
-        raise ValueError(
-            "`ema_half_life_images` must be positive, or None for no average. "
-            f"Received: ema_half_life_images={ema_half_life_images}"
-        )
+        expected = "`ema_half_life_images` must be positive, or None for no average"
+        raise ValueError(f"{expected}. Received: ema_half_life_images={ema_half_life_images}")
 
 
 def check_counts(**counts: int) -> None:
@@ -114,10 +109,8 @@ def check_trainable(*networks: keras.Model) -> None:
     """
     for network in networks:
         if not network.trainable_variables:
-            raise ValueError(
-                "Each player needs trainable weights: set `trainable = True` on a frozen network. "
-                f"Received: {network.name}, without any"
-            )
+            expected = "Each player needs trainable weights: set `trainable = True` on a frozen network"
+            raise ValueError(f"{expected}. Received: {network.name}, without any")
 
 
 def check_batch(
@@ -134,22 +127,17 @@ def check_batch(
             "repeat the images that should count more."
         )
     if tuple(images.shape[1:]) != image_shape:
-        raise ValueError(
-            f"Images must have shape (batch, {', '.join(map(str, image_shape))}), as the networks have. "
-            f"Received: shape={tuple(images.shape)}"
-        )
+        expected = f"Images must have shape (batch, {', '.join(map(str, image_shape))}), as the networks have"
+        raise ValueError(f"{expected}. Received: shape={tuple(images.shape)}")
     if not (images.dtype == "uint8" or images.dtype.is_floating):
-        raise ValueError(
-            f"Images must be uint8 (0..255) or floats in [-1, 1]. Received: dtype={images.dtype.name}"
-        )
+        expected = "Images must be uint8 (0..255) or floats in [-1, 1]"
+        raise ValueError(f"{expected}. Received: dtype={images.dtype.name}")
     if num_classes is None:
         return
     if labels is None or tuple(labels.shape[1:]) not in ((), (1,)) or not labels.dtype.is_integer:
-        received = labels if labels is None else f"{labels.dtype.name} of shape {tuple(labels.shape)}"
-        raise ValueError(
-            "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,). "
-            f"Received: labels={received}"
-        )
+        received = "none" if labels is None else f"{labels.dtype.name} of shape {tuple(labels.shape)}"
+        expected = "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,)"
+        raise ValueError(f"{expected}. Received: labels={received}")
 
 
 def check_even_split(images, replicas: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,19 @@ def encode_weights(model) -> bytes:
     return file.getvalue()
 
 
+def find_numbered(folder: Path, suffix: str) -> dict[int, Path]:
+    """Returns the files `epoch_0001.png`, `epoch_0002.png`, …, by their number, in its order; no other files.
+
+    Args:
+        folder: where they are.
+        suffix: ".png", or another end of the names.
+    """
+    pattern = re.compile(rf"epoch_(\d{{4}}|[1-9]\d{{4,8}}){re.escape(suffix)}", re.ASCII)
+    names = [path.name for path in folder.glob("epoch_*") if path.is_file()]
+    found = {int(match[1]): folder / name for name in names if (match := pattern.fullmatch(name))}
+    return dict(sorted(found.items()))
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes unfinished files of killed processes from a folder. Nobody may be writing there now."""
     for path in folder.glob(f"{TEMPORARY}*"):
@@ -98,9 +112,9 @@ def read_json(path: Path) -> dict:
     if len(text) > LARGEST_JSON:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
     try:
-        content = json.loads(text.decode("utf-8"))
+        content = json.loads(text.decode("utf-8-sig"))  # editors on Windows write a byte order mark
     except (ValueError, RecursionError) as error:
-        raise ValueError("it is not JSON") from error
+        raise ValueError(f"it is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")
     return content
@@ -109,6 +123,16 @@ def read_json(path: Path) -> dict:
 def cache_folder() -> Path:
     """Where Keras keeps what it has downloaded: `$KERAS_HOME`, or `~/.keras`."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+
+
+def check_asset(path: Path, sha_256: str) -> None:
+    """Refuses a file of the package that has changed.
+
+    Raises:
+        ValueError: when it is not the file that the package was made with.
+    """
+    if not path.is_file() or digest(path) != sha_256:
+        raise ValueError(f"{path} is not the file that this package was made with: reinstall the package")
 
 
 def digest(path: Path) -> str:

@@ -42,15 +42,12 @@ def check_range(images: np.ndarray) -> None:
     if images.dtype == np.uint8 or not images.size:
         return
     if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(
-            f"Images must be uint8 (0..255) or floats in [-1, 1]. Received: dtype={images.dtype}"
-        )
+        expected = "Images must be uint8 (0..255) or floats in [-1, 1]"
+        raise ValueError(f"{expected}. Received: dtype={images.dtype}")
     low, high = float(images.min()), float(images.max())
     if not (low >= -1.0 and high <= 1.0):  # so written, NaN is refused too
-        raise ValueError(
-            "Float images must lie in [-1, 1]; give uint8 pixels, or scale by `images / 127.5 - 1`. "
-            f"Received: values from {low:g} to {high:g}"
-        )
+        expected = "Float images must lie in [-1, 1]; give uint8 pixels, or scale by `images / 127.5 - 1`"
+        raise ValueError(f"{expected}. Received: values from {low:g} to {high:g}")
 
 
 def make_grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:

@@ -9,7 +9,20 @@ import keras
 from keras import ops
 
 
-class AdversarialLoss:
+class Configurable:
+    """Base of objects that Keras saves as the arguments of their constructor."""
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict):
+        """Returns the object that `get_config` described."""
+        return cls(**config)
+
+
+class AdversarialLoss(Configurable):
     """Base of the losses: one method for each player.
 
     Both methods take `real_logits` and `fake_logits`, float32 tensors of shape (batch, 1), and
@@ -41,15 +54,6 @@ class AdversarialLoss:
         """Returns the scalar that the generator minimizes. No gradient flows through the real logits."""
         raise NotImplementedError
 
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "AdversarialLoss":
-        """Returns the loss that `get_config` described."""
-        return cls(**config)
-
 
 class SmoothableLoss(AdversarialLoss):
     """Base of the losses that have one-sided label smoothing (Salimans et al. 2016).
@@ -65,9 +69,7 @@ class SmoothableLoss(AdversarialLoss):
 
     def __init__(self, label_smoothing: float = 0.0):
         if not 0 <= label_smoothing < 0.5:
-            raise ValueError(
-                f"`label_smoothing` must be from 0 and less than 0.5. Received: {label_smoothing!r}"
-            )
+            raise ValueError(f"`label_smoothing` must lie in [0, 0.5). Received: {label_smoothing!r}")
         self.label_smoothing = label_smoothing
 
     def get_config(self) -> dict:

@@ -188,11 +188,8 @@ class GAN(keras.Model):
     def _make_pass(self, real_images, fake_images, labels, logits, gradients, update_index):
         """Bundles what the penalty needs."""
         uniform = draw_uniform(self.seed, PENALTY, update_index, tf.shape(real_images)[0], 1)
-
-        def discriminate(some_images):
-            return self._discriminate(some_images, labels, training=True)
-
         uniform = uniform[:, :, tf.newaxis, tf.newaxis]
+        discriminate = functools.partial(self._discriminate, labels=labels, training=True)
         return DiscriminatorPass(discriminate, real_images, fake_images, *logits, *gradients, uniform)
 
     def _update(self, network, tape, loss) -> None:
@@ -255,9 +252,8 @@ class GAN(keras.Model):
         checks.check_counts(discriminator_steps=discriminator_steps)
         checks.check_trainable(self.generator, self.discriminator)
         checks.warn_of_sigmoid(self.discriminator)
-        players = TwoPlayerOptimizer(
-            *resolve_players(generator_optimizer, discriminator_optimizer, optimizer)
-        )
+        resolved = resolve_players(generator_optimizer, discriminator_optimizer, optimizer)
+        players = TwoPlayerOptimizer(*resolved)
         players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
         keras_options = {
             "run_eagerly": run_eagerly,
@@ -364,10 +360,8 @@ class GAN(keras.Model):
 
     @functools.wraps(keras.Model.export)
     def export(self, *args, **kwargs):
-        latents = np.zeros((1, self.latent_dim), np.float32)
-        self(
-            latents if self.num_classes is None else [latents, np.zeros(1, np.int32)]
-        )  # Keras exports called models
+        latents, labels = np.zeros((1, self.latent_dim), np.float32), np.zeros(1, np.int32)
+        self(latents if self.num_classes is None else [latents, labels])  # Keras exports called models
         return self.sampler.export(*args, **kwargs)
 
     def _random_states(self) -> list:

@@ -212,10 +212,8 @@ def _count_stages(image_shape: tuple[int, int, int]) -> int:
     """How often the size is halved: at least twice, then while it is even and larger than LARGEST_START."""
     height, width, _ = image_shape
     if height % 4 or width % 4 or min(height, width) < 4:
-        raise ValueError(
-            "`image_shape` must have a height and a width divisible by 4: pad or resize the images. "
-            f"Received: image_shape={tuple(image_shape)}"
-        )
+        expected = "`image_shape` must have a height and a width divisible by 4: pad or resize the images"
+        raise ValueError(f"{expected}. Received: image_shape={tuple(image_shape)}")
     stages = 2
     while max(height, width) >> stages > LARGEST_START and not (height | width) % (2 << stages):
         stages += 1

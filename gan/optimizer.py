@@ -73,18 +73,14 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         name: str = "two_player_optimizer",
     ):
         if generator_optimizer is discriminator_optimizer:
-            raise ValueError(
-                "`generator_optimizer` and `discriminator_optimizer` must be two objects; pass one as "
-                f"`optimizer` to give each player a copy. Received twice: {generator_optimizer!r}"
-            )
+            expected = "The two optimizers must be two objects; `optimizer=` gives each player a copy of one"
+            raise ValueError(f"{expected}. Received twice: {generator_optimizer!r}")
         for player in (generator_optimizer, discriminator_optimizer):
             is_wrapper = isinstance(player, keras.optimizers.LossScaleOptimizer)
             if is_wrapper or player.loss_scale_factor is not None:
-                raise ValueError(
-                    "A player's optimizer must not scale the loss: Keras does it for both under the policy "
-                    f"mixed_float16. Received: {type(player).__name__}, "
-                    f"loss_scale_factor={player.loss_scale_factor}"
-                )
+                scaled = f"{type(player).__name__}, loss_scale_factor={player.loss_scale_factor}"
+                expected = "A player's optimizer must not scale the loss: Keras does it under mixed_float16"
+                raise ValueError(f"{expected}. Received: {scaled}")
         # A callable, so that the base class makes no rate variable of its own.
         super().__init__(learning_rate=lambda: generator_optimizer.learning_rate, name=name)
         generator_optimizer.name, discriminator_optimizer.name = "generator", "discriminator"
@@ -105,9 +101,9 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
 
     def build(self, variables: list) -> None:
         if not self.built:
+            call = "`build_players(generator_variables, discriminator_variables)`"
             raise ValueError(
-                "A TwoPlayerOptimizer cannot tell whose variables these are: call "
-                "`build_players(generator_variables, discriminator_variables)` instead."
+                f"A TwoPlayerOptimizer cannot tell whose variables these are: call {call} instead."
             )
 
     @property
@@ -132,15 +128,11 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
-        if self._rate_ratio is None:
+        if self._rate_ratio is None or callable(learning_rate):
             raise TypeError(
-                "The learning rate is not settable: at least one player's optimizer was created with "
-                "a `LearningRateSchedule`. Give both a float `learning_rate` to make it settable."
-            )
-        if callable(learning_rate):
-            raise TypeError(
-                "Only a number can be set as the rate of both players; give a `LearningRateSchedule` to each "
-                f"optimizer when it is made. Received: {learning_rate!r}"
+                "The learning rate is not settable over a `LearningRateSchedule` or by one: create both "
+                "optimizers with a float `learning_rate` and set a number, or create each with its schedule. "
+                f"Received: {learning_rate!r}"
             )
         self.generator_optimizer.learning_rate = learning_rate
         self.discriminator_optimizer.learning_rate = learning_rate * self._rate_ratio

@@ -49,7 +49,7 @@ class DiscriminatorPass:
     uniform: tf.Tensor
 
 
-class Penalty:
+class Penalty(losses.Configurable):
     """Base of the penalties: a weight, and a formula.
 
     Your own penalty needs `__call__`. To be saved with a model, it also needs registration with Keras and, if
@@ -80,11 +80,6 @@ class Penalty:
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"weight": self.weight}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Penalty":
-        """Returns the penalty that `get_config` described."""
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="gan")

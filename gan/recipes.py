@@ -41,17 +41,17 @@ class Recipe:
 
     # Five minutes of MNIST on two CPU cores.
     epochs: int | None = setting(5, "stop after N epochs", COUNT, group="length")
-    # 128 is hardly quicker per image, for half the updates.
+    # 128 is hardly faster per image, and makes half the updates.
     batch_size: int = setting(64, "images in a batch", COUNT)
     # The textbooks' length; 50 do as well.
     latent_dim: int = setting(100, "length of a latent vector", UNITS)
     # Half a DCGAN's: what counts is the discriminator's depth, and seconds.
     base_filters: int = setting(32, "channels at half the image's size; each halving doubles them", UNITS, 32)
-    # Without labels, where ten digits must be told apart, the distance falls to half.
+    # With this layer the distance without labels is half of that without it.
     generator_depth: int = setting(1, "3x3 convolutions of the generator at its smallest size", LAYERS, 0)
     # 1.7 times the seconds of none, where the distance stops at 2.
     discriminator_depth: int = setting(2, "3x3 convolutions of the discriminator at that size", LAYERS, 0)
-    # Costs nothing; without labels, the distance falls to two thirds.
+    # It costs nothing. The distance without labels is two thirds of that without it.
     minibatch_deviation: bool = setting(
         True, "show the discriminator how much its batch varies, or do not", before=True
     )
@@ -67,7 +67,7 @@ class Recipe:
     loss: str = setting("non_saturating", "adversarial loss", tuple(losses.BY_NAME))
     # Without a penalty distances are nearly twice as large, and the digits turn typical.
     penalty: str = setting("r1", "gradient penalty", ("none", *penalties.BY_NAME))
-    # More of them pay with wgan_gp, whose paper has 5.
+    # The penalty wgan_gp needs more: its paper uses 5.
     discriminator_steps: int = setting(1, "discriminator updates for each update of the generator", COUNT, 1)
     # 1e-3 is slower to start, 4e-3 breaks down in the second epoch.
     generator_learning_rate: float = setting(2e-3, "learning rate of the generator's Adam", POSITIVE)
@@ -85,7 +85,7 @@ class Recipe:
     # A sixth of an epoch: in the first epochs, distances are half of those without an average.
     ema_half_life: float = setting(
         10_000.0,
-        "half-life in images of the average of the generator that draws; 0: no average",
+        "half-life of the average of the generator, which draws the samples, in images; 0: none",
         POSITIVE_OR_0,
     )
     mixed_precision: str = setting(
@@ -107,24 +107,13 @@ class Recipe:
             ValueError: when the image's sides are not divisible by 4.
         """
         keras.utils.set_random_seed(seed)
+        labels_and_size = (num_classes, self.base_filters)
+        others = (self.discriminator_depth, self.dropout, self.translation, self.minibatch_deviation)
         with _dtype_policy(POLICIES[self.mixed_precision]):
-            return GAN(
-                build_generator(
-                    image_shape, self.latent_dim, num_classes, self.base_filters, self.generator_depth
-                ),
-                build_discriminator(
-                    image_shape,
-                    num_classes,
-                    self.base_filters,
-                    self.discriminator_depth,
-                    self.dropout,
-                    self.translation,
-                    self.minibatch_deviation,
-                ),
-                num_classes=num_classes,
-                seed=seed,
-                ema_half_life_images=self.ema_half_life or None,
-            )
+            generator = build_generator(image_shape, self.latent_dim, *labels_and_size, self.generator_depth)
+            discriminator = build_discriminator(image_shape, *labels_and_size, *others)
+            average = {"ema_half_life_images": self.ema_half_life or None}
+            return GAN(generator, discriminator, num_classes=num_classes, seed=seed, **average)
 
     def compile(self, gan, decay_steps: int = 0, **more) -> None:
         """Compiles a GAN with this recipe's optimizers, loss and penalty.

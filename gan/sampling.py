@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .files import digest
+from .files import check_asset
 from .images import to_uint8
 
 BATCH_SIZE = 500
@@ -68,14 +68,16 @@ def check_labels(labels: np.ndarray, num_classes: int) -> None:
         )
 
 
-def input_shapes(network: keras.Model) -> list[tuple]:
+def input_shapes(network: keras.Model, role: str = "generator") -> list[tuple]:
     """Returns the shapes of a built network's inputs, functional or not, batch dimension first.
 
     Raises:
         ValueError: when the network is not built.
     """
     if not network.built:
-        raise ValueError(f"A network must be built: call it once on a batch. Received: {network.name}")
+        raise ValueError(
+            f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
+        )
     if getattr(network, "inputs", None):
         return [tuple(tensor.shape) for tensor in network.inputs]
     config = network.get_build_config() or {}
@@ -101,8 +103,7 @@ def load_trained_generator() -> keras.Model:
     Raises:
         ValueError: when its file is not the one that the package was made with.
     """
-    if not FILE.is_file() or digest(FILE) != SHA_256:
-        raise ValueError(f"{FILE} is not the file that this package was made with: reinstall the package")
+    check_asset(FILE, SHA_256)
     return keras.saving.load_model(FILE, compile=False, safe_mode=True)
 
 

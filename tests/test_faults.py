@@ -112,8 +112,6 @@ def left_alone(tmp_path_factory):
     return make
 
 
-# A notice is a warning, and warnings are errors in the tests.
-NOTICES = pytest.mark.filterwarnings("default::UserWarning")
 PICTURES = ["real.png", "epoch_0002.png", "epochs.gif"]
 STATES = ["epoch_0002.weights.h5", "epoch_0002.json", "gan.keras", "generator.keras"]
 POINTS = [f"{when} {name}" for name in ["config.json", *PICTURES, *STATES] for when in (
@@ -251,8 +249,6 @@ FAILING = [
 ]
 
 
-# Keras's CSVLogger leaves its file to the garbage collector where another callback raises.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO name=.*history.csv")
 @pytest.mark.parametrize("call, number, name, code", FAILING, ids=lambda value: str(value))
 def test_a_write_that_fails(left_alone, tmp_path, monkeypatch, capsys, call, number, name, code):
     folder, failures = tmp_path / "run", []
@@ -316,7 +312,6 @@ def two_epochs(left_alone):
     return left_alone(*UNMEASURED, "--epochs", EPOCHS - 1)
 
 
-@NOTICES
 @pytest.mark.parametrize("name", ["epoch_0002.weights.h5", "epoch_0002.json"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
@@ -333,7 +328,6 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
-@NOTICES
 def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(two_epochs, folder)
@@ -359,7 +353,6 @@ def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@NOTICES
 def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
     """It is not the newest, so its epoch is not replayed."""
     folder = tmp_path / "run"
@@ -393,7 +386,6 @@ def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
-@NOTICES
 def test_lost_rows_and_pictures_are_told_of(two_epochs, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(two_epochs, folder)
@@ -413,7 +405,6 @@ def test_two_new_runs_of_one_name(tmp_path):
     assert [error.count("\n") for error, code in errors if code == 2] == [1]
 
 
-@NOTICES
 def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):
     """The best one is replayed where it was lost."""
     arguments = [*SHORT, "--epochs", 6]

@@ -57,7 +57,6 @@ def run(somewhere):
     return RunFolder(somewhere / "run")
 
 
-@pytest.mark.filterwarnings("default:.*history.csv was rewritten:UserWarning")
 def test_a_run_is_resumed(run, capsys):
     assert train.main(["--resume", str(run.path), "--epochs", "2"]) == 0
     captured = capsys.readouterr()

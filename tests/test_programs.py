@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,8 +18,6 @@ from gan import __main__ as program
 
 ROOT = Path(train.__file__).parent
 SHORT = [*QUICK, "--steps-per-epoch", "2", "--epochs", "1"]
-# Keras's CSVLogger leaves its file to the garbage collector where another callback raises.
-UNCLOSED_HISTORY = pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO name=.*history.csv")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,7 +46,6 @@ def test_with_streams_that_are_no_files(somewhere, monkeypatch):
     assert errors.getvalue().splitlines()[-1].startswith("train.py: error: unrecognized arguments: --bogus")
 
 
-@UNCLOSED_HISTORY
 def test_an_interrupt_ends_main_and_leaves_the_signals(somewhere, monkeypatch, capsys):
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -57,6 +55,35 @@ def test_an_interrupt_ends_main_and_leaves_the_signals(somewhere, monkeypatch, c
     assert train.main([*SHORT, "--name", "one"]) == 128 + signal.SIGINT
     assert "Stopped. Continue it:  " in capsys.readouterr().out
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_help_returns_0(capsys):
+    assert train.main(["--help"]) == program.main(["evaluate", "--help"]) == 0
+    assert "--discriminator-steps N" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_notices_do_not_depend_on_the_users_filters(somewhere, capsys):
+    assert train.main([*SHORT, "--name", "one"]) == 0
+    (somewhere / "runs/one/history.csv").unlink()
+    for _ in range(2):
+        assert train.main(["--resume", "runs/one"]) == 0
+        assert "NOTICE: runs/one/history.csv lacks rows of the 1 epochs done" in capsys.readouterr().err
+
+
+def test_as_a_script_in_a_kernel_whose_streams_are_no_files(somewhere, monkeypatch):
+    """As `%run train.py` of a notebook does: the kernel's stream is there afterwards."""
+    output, handlers = io.StringIO(), [signal.getsignal(number) for number in SIGNALS]
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    try:
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+    finally:
+        for number, handler in zip(SIGNALS, handlers, strict=True):
+            signal.signal(number, handler)
+    assert end.value.code == 0
+    assert not output.closed
 
 
 def test_train_is_a_command_too(somewhere, capsys):
@@ -69,7 +96,6 @@ def test_train_is_a_command_too(somewhere, capsys):
     assert capsys.readouterr().err.startswith("fit-gan train: error: ")
 
 
-@UNCLOSED_HISTORY
 def test_the_command_says_how_to_resume_by_the_command(somewhere, monkeypatch, capsys):
     def interrupt(*arguments):
         raise KeyboardInterrupt

@@ -57,14 +57,27 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
 
 
 def test_unconditional_with_every_other_choice(somewhere):
-    choices = ["--unconditional", "--loss", "hinge", "--penalty", "r1", "--ema-half-life", "0"]
-    choices += ["--decay-epochs", 0]
+    choices = ["--unconditional", "--loss", "hinge", "--penalty", "wgan_gp", "--ema-half-life", "0"]
+    choices += [
+        "--decay-epochs",
+        0,
+        "--discriminator-steps",
+        2,
+        "--mixed-precision",
+        "bfloat16",
+        "--jit",
+        "off",
+    ]
     rates = ["--generator-learning-rate", 1e-4, "--discriminator-learning-rate", 2e-4]
     assert run(*SHORT, *choices, *rates, "--minutes", 0.001, "--seed", 3, "--run-dir", "here") == 0
     gan = keras.models.load_model(somewhere / "here" / "gan.keras")
     assert (gan.num_classes, gan.seed, gan.average_generator) == (None, 3, None)
     compiled = gan.get_compile_config()
     assert compiled["loss"]["class_name"] == "Hinge"
+    assert compiled["penalty"]["class_name"] == "WganGP"
+    assert (compiled["discriminator_steps"], compiled["jit_compile"]) == (2, False)
+    assert gan.generator.layers[-2].dtype_policy.name == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"  # outside the GAN nothing has changed
     assert [float(p.learning_rate) for p in gan.optimizer.optimizers] == pytest.approx([1e-4, 2e-4])
 
 
@@ -183,6 +196,66 @@ def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
 
 
+def test_a_hand_edited_config_is_resumed(somewhere, capsys):
+    """Other values that --resume may change, another layout, and a setting that is left out."""
+    assert run(*SHORT, "--epochs", 1, "--name", "edited") == 0
+    assert run(*SHORT, "--epochs", 2, "--name", "given") == 0
+    path = RunFolder(somewhere / "runs" / "edited").config
+    config = json.loads(path.read_text())
+    config["settings"] |= {"epochs": 2, "dropout": 0}
+    del config["settings"]["discriminator_steps"]
+    path.write_text("\ufeff" + json.dumps(config | {"note": "mine", "checksum": "of an older version"}))
+    assert run("--resume", "runs/edited") == 0
+    assert "Resuming after epoch 1 of 2." in capsys.readouterr().out
+    assert_same_run(somewhere / "runs" / "edited", somewhere / "runs" / "given", epochs=2)
+    path.write_text(path.read_text().replace('"batch_size": 8', '"batch_size": "8"'))
+    assert run("--resume", "runs/edited") == 2
+    wrong = "batch_size='8' is not a whole number from 1 to 2147483647"
+    assert capsys.readouterr().err == f"train.py: error: runs/edited/config.json: {wrong}\n"
+
+
+def test_a_run_whose_checkpoints_are_a_link_is_resumed(somewhere):
+    assert run(*SHORT, "--epochs", 1, "--name", "linked") == 0
+    assert run(*SHORT, "--epochs", 2, "--name", "plain") == 0
+    checkpoints = somewhere / "runs" / "linked" / "checkpoints"
+    checkpoints.rename(somewhere / "another disk")
+    checkpoints.symlink_to(somewhere / "another disk")
+    assert run("--resume", "runs/linked", "--epochs", 2) == 0
+    assert checkpoints.is_symlink()
+    assert (somewhere / "another disk" / "epoch_0002.json").is_file()
+    assert_same_run(somewhere / "runs" / "linked", somewhere / "runs" / "plain", epochs=2)
+
+
+def test_checkpoints_on_a_disk_that_is_absent(somewhere, capsys):
+    """Nothing of the run is touched."""
+    assert run(*SHORT, "--epochs", 1, "--name", "linked") == 0
+    checkpoints = somewhere / "runs" / "linked" / "checkpoints"
+    checkpoints.rename(somewhere / "another disk")
+    checkpoints.symlink_to(somewhere / "absent disk")
+    before = {path: path.lstat().st_mtime_ns for path in (somewhere / "runs").rglob("*")}
+    assert run("--resume", "runs/linked", "--epochs", 2) == 2
+    assert "checkpoints is a link to a folder that is absent" in capsys.readouterr().err
+    assert {path: path.lstat().st_mtime_ns for path in (somewhere / "runs").rglob("*")} == before
+
+
+def test_labels_that_are_asked_for_and_absent(somewhere, capsys):
+    np.savez("own.npz", x_train=np.zeros((20, 8, 8, 1), np.uint8))
+    assert run("--dataset", "own.npz", "--conditional", "--batch-size", 4) == 2
+    assert "--conditional needs labels, and " in capsys.readouterr().err
+
+
+def test_damaged_and_foreign_pictures_do_not_stop_the_export(somewhere, capsys):
+    assert run(*SHORT, "--epochs", 1, "--name", "hurt") == 0
+    folder = RunFolder(somewhere / "runs" / "hurt")
+    folder.model.unlink()
+    (folder.samples / "epoch_0001.png").write_bytes(b"no picture")
+    (folder.samples / "epoch_of_mine.png").write_bytes(b"no picture either")
+    assert run("--resume", "runs/hurt", "--epochs", 2) == 0
+    assert folder.model.is_file()
+    (notice,) = capsys.readouterr().err.splitlines()
+    assert notice.startswith("train.py: NOTICE: runs/hurt/samples/epoch_0001.png is left out of epochs.gif: ")
+
+
 def test_resume_finds_the_same_data_elsewhere(somewhere):
     np.savez("own.npz", x_train=np.zeros((20, 8, 8, 1), np.uint8))
     few = ["--steps-per-epoch", 2, "--batch-size", 4, "--epochs", 1]
@@ -259,7 +332,6 @@ def test_the_recipe_in_a_line():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default::UserWarning")
 def test_a_damaged_checkpoint_is_a_notice(somewhere, capsys):
     assert run(*SHORT, "--epochs", 2, "--name", "hurt") == 0
     weights = somewhere / "runs" / "hurt" / "checkpoints" / "epoch_0002.weights.h5"

@@ -11,13 +11,11 @@ from .program import UsageError, shorten, usage_errors
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    parser = commands.add_parser(
-        "classifier", help="train the classifier that a dataset's metrics use", allow_abbrev=False
-    )
+    about = "train the classifier that a dataset's metrics use"
+    parser = commands.add_parser("classifier", help=about, allow_abbrev=False)
     parser.add_argument("dataset", metavar="NAME|PATH", help="as train.py's --dataset")
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="FILE.weights.h5", help="where its weights go"
-    )
+    output = {"type": Path, "required": True, "metavar": "FILE.weights.h5"}
+    parser.add_argument("--output", help="where its weights go", **output)
     parser.set_defaults(run=_train_classifier)
 
 

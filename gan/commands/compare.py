@@ -13,17 +13,12 @@ from .runs import add_seed, hold, load_gan
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    parser = commands.add_parser(
-        "compare", help="runs side by side; or the epochs of one", allow_abbrev=False
-    )
+    about = "runs side by side; or the epochs of one"
+    parser = commands.add_parser("compare", help=about, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
     add_seed(parser)
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE.png",
-        help="where the picture goes (default: RUN/comparison.png of one run, comparison.png of several)",
-    )
+    output = "where the picture goes (default: RUN/comparison.png of one run, comparison.png of several)"
+    parser.add_argument("--output", type=Path, metavar="FILE.png", help=output)
     parser.set_defaults(run=_compare)
 
 

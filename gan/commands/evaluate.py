@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import sys
 from pathlib import Path
@@ -17,9 +18,8 @@ from .runs import add_seed, hold, load_dataset, load_gan
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    parser = commands.add_parser(
-        "evaluate", help="measure a run's samples against real images", allow_abbrev=False
-    )
+    about = "measure a run's samples against real images"
+    parser = commands.add_parser("evaluate", help=about, allow_abbrev=False)
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument(
         "--dataset", metavar="NAME|PATH", help="where the run's data are now (default: where they were)"
@@ -57,12 +57,6 @@ def _measure(gan, dataset, options: argparse.Namespace) -> dict:
         classifier = classifier_for(dataset, verbose)
         if classifier is None:
             raise UsageError(f"{dataset.source} has no labels to train a classifier with")
-        return evaluate(
-            gan.generate,
-            dataset,
-            classifier,
-            is_conditional=gan.num_classes is not None,
-            seed=options.seed,
-            real_accuracy=None if options.quick else lambda: real_accuracy(dataset, verbose),
-            verbose=verbose,
-        )
+        how = {"is_conditional": gan.num_classes is not None, "seed": options.seed, "verbose": verbose}
+        accuracy = None if options.quick else functools.partial(real_accuracy, dataset, verbose)
+        return evaluate(gan.generate, dataset, classifier, real_accuracy=accuracy, **how)

@@ -20,9 +20,8 @@ MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    parser = commands.add_parser(
-        "generate", help="draw images from a run, or from the package's own generator", allow_abbrev=False
-    )
+    about = "draw images from a run, or from the package's own generator"
+    parser = commands.add_parser("generate", help=about, allow_abbrev=False)
     parser.add_argument(
         "folder",
         type=Path,
@@ -35,17 +34,13 @@ def add_command(commands) -> None:
         "--count", type=count, default=100, metavar="N", help="number of images (default: 100)"
     )
     parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
-    parser.add_argument(
-        "--seed", type=SEED, metavar="N", help="draw the same images each time (default: a random seed)"
+    seed = "draw the same images each time (default: a random seed)"
+    parser.add_argument("--seed", type=SEED, metavar="N", help=seed)
+    output = (
+        "a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); a name without "
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="PATH",
-        help="a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); a name "
-        "without a suffix for a folder of single PNG files (default: RUN/generated.png; without RUN "
-        "generated.png)",
-    )
+    output += "a suffix for a folder of single PNG files (default: generated.png, in RUN if it is given)"
+    parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_generate)
 
 

@@ -1,4 +1,4 @@
-"""What all programs share: one line for each error and notice, and exit codes. It needs Python alone."""
+"""What all programs share: one line for each error and notice, and exit codes. It needs no other package."""
 
 import argparse
 import contextlib
@@ -10,6 +10,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from ..notice import Notice
 
 
 class UsageError(Exception):
@@ -39,8 +41,11 @@ def run_program(name: str, run: Callable[[], int]) -> int:
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", Notice)
             warnings.showwarning = lambda message, *_: notify(name, message)
             return run()
+    except SystemExit as end:  # of --help
+        return end.code
     except (UsageError, RunError) as error:
         _print_line(f"{name}: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
@@ -61,14 +66,16 @@ def run_as_process(main: Callable[[], int]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
+        if hasattr(stream, "reconfigure"):  # a notebook's has not
             stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are not text
     code = main()
-    if sys.stdout is not None:
-        try:
-            sys.stdout.close()  # here, because Python would report an error with a traceback
-        except OSError:
-            code = code or 1
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # Python would report it once more, with a traceback
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        code = code or 1
     return code
 
 

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from ..data import Dataset, load
+from ..files import find_numbered
 from ..runs import RunFolder, Settings, describe_run, tell_of_other_versions
 from ..runs.settings import add_flags, given_settings
 from .program import Parser, RunError, UsageError, command, usage_errors
@@ -54,13 +55,9 @@ def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
     where = groups["run folder"].add_mutually_exclusive_group()
     where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
     where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
-    where.add_argument(
-        "--resume",
-        type=Path,
-        metavar="DIR",
-        help="continue the run in DIR with its settings; only --epochs, --minutes, --checkpoint-every-epochs "
-        "and the place of the same --dataset may change",
-    )
+    resume = "continue the run in DIR with its settings; only --epochs, --minutes, --checkpoint-every-epochs "
+    resume += "and the place of the same --dataset may change"
+    where.add_argument("--resume", type=Path, metavar="DIR", help=resume)
     switch = {"action": "store_true", "default": False}
     groups["output"].add_argument("--quiet", help="print errors only", **switch)
     groups["output"].add_argument("--dry-run", help="print the settings and train nothing", **switch)
@@ -77,6 +74,8 @@ def prepare(options: argparse.Namespace) -> Job:
     batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
     if batch_size > count:
         raise UsageError(f"--batch-size {batch_size} is more than the {count} images of the data")
+    if job.settings.conditional and job.dataset.num_classes is None:
+        raise UsageError(f"--conditional needs labels, and {job.dataset.source} has none")
     return job
 
 
@@ -94,6 +93,8 @@ def _prepare_new(options: argparse.Namespace) -> Job:
 
 def _prepare_resumed(options: argparse.Namespace) -> Job:
     folder = RunFolder(options.resume)
+    if folder.checkpoints.is_symlink() and not folder.checkpoints.exists():
+        raise UsageError(f"{folder.checkpoints} is a link to a folder that is absent: mount its disk")
     with usage_errors():
         stored, before = folder.read_whole_config(), folder.read_settings()
         settings = before.resume(given_settings(options))
@@ -147,11 +148,11 @@ def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
 
 def describe_start(job: Job, epochs_done: int) -> list[str]:
     """Returns the lines before the training."""
-    settings, dataset = job.settings, job.dataset
+    settings, dataset, gpus = job.settings, job.dataset, len(tf.config.list_physical_devices("GPU"))
     labels = f"{dataset.num_classes} classes" if settings.conditional else "without labels"
-    gpus = tf.config.list_physical_devices("GPU")
     return [
-        f"Run folder: {job.folder.path} (on {f'{len(gpus)} GPU' if gpus else 'CPU'})",
+        *job.changes,
+        f"Run folder: {job.folder.path} (on {f'{gpus} GPU' if gpus else 'CPU'})",
         f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
         f"Recipe:     {settings.describe_recipe()}",
         _describe_tensorboard(job),
@@ -163,7 +164,7 @@ def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> 
     """Returns the lines after the training."""
     minutes, seconds = divmod(round(seconds), 60)
     folder = job.folder
-    newest = max(folder.samples.glob("epoch_*.png"), default=folder.samples)
+    newest = [folder.samples, *find_numbered(folder.samples, ".png").values()][-1]
     last = [history.history[name][-1] for name in QUALITY if history.history.get(name)]
     return [
         "",

@@ -3,5 +3,3 @@
 from .dataset import DataError, Dataset
 from .load import NAMES, load
 from .pipeline import pipeline, validation_batches
-
-__all__ = ["NAMES", "DataError", "Dataset", "load", "pipeline", "validation_batches"]

@@ -82,24 +82,18 @@ def _check_split(name: str, images, labels, train: Dataset | None = None) -> tup
     images = images[..., np.newaxis] if images.ndim == 3 else images
     labels = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if images.dtype != np.uint8:
-        raise DataError(
-            f"{name} images must be uint8 (0..255). Received: {images.dtype}. Convert them before saving."
-        )
+        expected = "uint8 (0..255). Convert them before saving"
+        raise DataError(f"{name} images must be {expected}. Received: {images.dtype}")
     check_images(images, f"{name} images")
     shape = images.shape[1:]
     if max(shape) > LARGEST_SIDE:
-        raise DataError(
-            f"{name} images must have at most {LARGEST_SIDE} pixels a side. Received: shape={images.shape}"
-        )
-    if train is None:
-        num_classes, reason = len(images), "at most one class for each image"
-    else:
+        raise DataError(f"{name} images must have at most {LARGEST_SIDE} pixels a side. Received: {shape}")
+    num_classes, reason = len(images), "at most one class for each image"
+    if train is not None:
         num_classes, reason = train.num_classes, "like the training labels"
         if shape != train.image_shape:
-            raise DataError(
-                f"{name} images must have the shape of the training images, {train.image_shape}. "
-                f"Received: {shape}"
-            )
+            expected = f"the shape of the training images, {train.image_shape}"
+            raise DataError(f"{name} images must have {expected}. Received: {shape}")
     check_labels(images, labels, num_classes, f"{name} labels", f" ({reason})")
     return images, None if labels is None else labels.astype(np.int32)
 

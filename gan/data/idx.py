@@ -76,9 +76,7 @@ def _read_array(file, dimensions: int) -> np.ndarray:
     shape = struct.unpack(f">4x{dimensions}I", header)
     expected = math.prod(shape)
     if not 0 < expected <= LARGEST_PAYLOAD:
-        raise ValueError(
-            f"it must hold 1 to {LARGEST_PAYLOAD} values, but its header {shape} says {expected}"
-        )
+        raise ValueError(f"it must hold 1 to {LARGEST_PAYLOAD} values, but its header says {expected}")
     payload = _read_at_most(file, expected + 1)
     if len(payload) != expected:
         seen = len(payload) if len(payload) < expected else "more"

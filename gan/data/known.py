@@ -1,6 +1,7 @@
 """The datasets that have names: those of `keras.datasets`, and the digits in this package."""
 
 import contextlib
+import dataclasses
 import queue
 import sys
 import threading
@@ -13,18 +14,17 @@ import keras
 import numpy as np
 from PIL import Image
 
+from ..files import cache_folder
 from .dataset import DataError, Dataset, make_dataset
+from .idx import load_idx_folder
+from .npz import load_npz
 
 DIGITS = Path(__file__).parents[1] / "assets" / "digits.npz"
 SECONDS_TO_ANSWER = 10.0  # without an answer for this long, there is no network
 
 # The modules of `keras.datasets`, and the servers that they download from.
-SERVERS = {
-    "mnist": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-    "fashion_mnist": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-    "cifar10": "https://www.cs.toronto.edu/~kriz/",
-    "cifar100": "https://www.cs.toronto.edu/~kriz/",
-}
+SERVERS = dict.fromkeys(("mnist", "fashion_mnist"), "https://storage.googleapis.com/tensorflow/")
+SERVERS |= dict.fromkeys(("cifar10", "cifar100"), "https://www.cs.toronto.edu/~kriz/")
 # `Dataset.checksum` of known data, in whatever file they come.
 CHECKSUMS = {
     "mnist": "408385849ab99eb4583b31d2944dbba473c58ed81eb0dac7760e281edbf0378c",
@@ -39,7 +39,11 @@ def load_known(name: str) -> Dataset:
     Raises:
         DataError: within ten seconds, when it is not there and there is no network.
     """
-    load_data = getattr(keras.datasets, name).load_data
+    cache, load_data = cache_folder() / "datasets", getattr(keras.datasets, name).load_data
+    for path, read in ((cache / f"{name}.npz", load_npz), (cache / name, load_idx_folder)):
+        with contextlib.suppress(DataError):  # of another packing than Keras's, which would remove it
+            if path.exists() and (dataset := read(path)).checksum == CHECKSUMS.get(name):
+                return dataclasses.replace(dataset, name=name, source=name)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar
             train, test = _call_in_time(load_data, SERVERS[name])
@@ -48,7 +52,7 @@ def load_known(name: str) -> Dataset:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{name} is not on this machine and could not be downloaded ({reason}). Pass its .npz file, or a "
-            "folder of its IDX files, by --dataset PATH."
+            f"folder of its IDX files, by --dataset PATH; or delete what a broken download left in {cache}."
         ) from DataError(reason)
 
 
@@ -81,15 +85,16 @@ def _call_in_time(load_data: Callable, server: str) -> tuple:
 
     for target in (load, ask):
         threading.Thread(target=target, daemon=True).start()
-    try:
-        data, error = results.get(timeout=SECONDS_TO_ANSWER)
-    except queue.Empty:
-        if not is_online.is_set():
-            raise DataError(f"no network: no answer from {server}") from None
-        data, error = results.get()
-    if error is not None:
-        raise error
-    return data
+    while True:
+        try:
+            data, error = results.get(timeout=SECONDS_TO_ANSWER)
+        except queue.Empty:
+            if not is_online.is_set():
+                raise DataError(f"no network: no answer from {server}") from None
+            continue
+        if error is not None:
+            raise error
+        return data
 
 
 def load_digits() -> Dataset:

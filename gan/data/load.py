@@ -47,7 +47,5 @@ def load(source: str) -> Dataset:
             return dataclasses.replace(dataset, name=name_of(dataset))
     except (OSError, RuntimeError) as error:
         raise DataError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
-    raise DataError(
-        f"No such dataset. Accepted: {', '.join(NAMES)}, a folder of IDX files, or an .npz file. "
-        f"Received: {source!r}"
-    )
+    accepted = f"{', '.join(NAMES)}, a folder of IDX files, or an .npz file"
+    raise DataError(f"No such dataset. Accepted: {accepted}. Received: {source!r}")

@@ -9,17 +9,3 @@ from .distances import (
     kernel_distance,
 )
 from .streaming import ClassBalance, ClassifierScore, FrechetDistance
-
-__all__ = [
-    "ClassBalance",
-    "Classifier",
-    "ClassifierScore",
-    "FrechetDistance",
-    "Neighborhoods",
-    "classifier_for",
-    "classifier_score",
-    "compare_neighborhoods",
-    "frechet_distance",
-    "kernel_distance",
-    "load_classifier",
-]

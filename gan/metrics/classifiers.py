@@ -15,7 +15,7 @@ from keras import layers
 
 from ..data import Dataset, pipeline
 from ..data.known import CHECKSUMS
-from ..files import cache_folder, digest, encode_weights, write_whole
+from ..files import cache_folder, check_asset, encode_weights, write_whole
 from ..images import to_float
 
 FEATURES = 64
@@ -98,18 +98,16 @@ def load_classifier(name: str) -> Classifier:
         ValueError: if there is no classifier of this name, or if its file has changed.
     """
     if name not in SHIPPED:
-        raise ValueError(
-            f"The package has the classifiers {' and '.join(SHIPPED)}; use `classifier_for` for other data. "
-            f"Received: {name!r}"
-        )
+        names = " and ".join(SHIPPED)
+        expected = f"The package has the classifiers {names}; use `classifier_for` for other data"
+        raise ValueError(f"{expected}. Received: {name!r}")
     return _load_shipped(name)
 
 
 @functools.cache
 def _load_shipped(name: str) -> Classifier:
     path = ASSETS / f"{name}.weights.h5"
-    if not path.is_file() or digest(path) != SHIPPED[name]:
-        raise ValueError(f"{path} is not the file that this package was made with: reinstall the package")
+    check_asset(path, SHIPPED[name])
     classifier = _load(path, (28, 28, 1), 10, name)
     classifier.shipped_name = name
     return classifier

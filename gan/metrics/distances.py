@@ -60,9 +60,8 @@ def kernel_distance(real_features: np.ndarray, fake_features: np.ndarray) -> tup
     real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
     m, n = len(real_features), len(fake_features)
     if min(m, n) < 2:
-        raise ValueError(
-            f"The kernel distance needs at least 2 real and 2 generated images. Received: {m} and {n}"
-        )
+        expected = "The kernel distance needs at least 2 real and 2 generated images"
+        raise ValueError(f"{expected}. Received: {m} and {n}")
     real = _kernel_row_sums(real_features, real_features) - _self_kernel(real_features)
     fake = _kernel_row_sums(fake_features, fake_features) - _self_kernel(fake_features)
     real_across = _kernel_row_sums(real_features, fake_features)
@@ -102,11 +101,10 @@ def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, 
         ValueError: if there are fewer.
     """
     real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
-    if min(len(real_features), len(fake_features)) <= k:
-        raise ValueError(
-            f"Neighborhoods with k={k} need more than {k} real and {k} generated images. "
-            f"Received: {len(real_features)} and {len(fake_features)}"
-        )
+    m, n = len(real_features), len(fake_features)
+    if min(m, n) <= k:
+        expected = f"Neighborhoods with k={k} need more than {k} real and {k} generated images"
+        raise ValueError(f"{expected}. Received: {m} and {n}")
     real_radii = _neighbor_distances(real_features, k)
     fake_radii = _neighbor_distances(fake_features, k)
     balls_around_fake = np.zeros(len(fake_features))

@@ -252,11 +252,11 @@ def _measure_alone(images: _Classified, train_images: np.ndarray) -> dict[str, f
 
 def _compare_class(label: int, test: _Classified, samples: _Classified, real: _Classified) -> dict:
     """Measures one class; its distances only if there are enough images of it."""
-    figures = {"class": label} | _pair(
-        lambda one: {"fraction": float(one.fractions[label]), "label_accuracy": one.label_accuracy(label)},
-        samples,
-        test,
-    )
+
+    def measure(one: _Classified) -> dict:
+        return {"fraction": float(one.fractions[label]), "label_accuracy": one.label_accuracy(label)}
+
+    figures = {"class": label} | _pair(measure, samples, test)
     features = [one.features[one.labels == label] for one in (test, samples, real)]
     count = min(map(len, features))
     if count >= FEWEST_OF_A_CLASS:

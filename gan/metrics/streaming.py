@@ -165,14 +165,11 @@ def _output_length(network, function: Callable) -> int:
     """Returns the length of the vectors that a network makes of images."""
     shape = getattr(network, "image_shape", None) or getattr(network, "input_shape", (None,))[1:]
     if not shape or None in shape:
-        raise ValueError(
-            "`network` must be a built Keras model with a fixed image size: give its `keras.Input` the "
-            f"shape (height, width, channels). Received: network={network!r}"
-        )
+        expected = "a built Keras model with a fixed image size, as its `keras.Input` gives it"
+        raise ValueError(f"`network` must be {expected}. Received: network={network!r}")
     output = function(ops.zeros((1, *shape)))
     if len(output.shape) != 2:
-        raise ValueError(
-            "`network` must make one vector of each image: end it in a pooling or a dense layer. "
-            f"Received: output of shape (batch, {', '.join(map(str, output.shape[1:]))})"
-        )
+        expected = "`network` must make one vector of each image: end it in a pooling or a dense layer"
+        shape = ", ".join(map(str, output.shape[1:]))
+        raise ValueError(f"{expected}. Received: output of shape (batch, {shape})")
     return output.shape[-1]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..files import find_numbered
 from ..images import make_grid, split_grid
 from ..runs import RunFolder, read_history
 from ..runs.settings import complete
@@ -79,21 +80,19 @@ def draw_epochs(folder: RunFolder) -> np.ndarray:
     """
     config = folder.read_whole_config()
     height, width, _ = config["data"]["image_shape"]
-    pictures = sorted(folder.samples.glob("epoch_*.png"))
+    pictures = [*find_numbered(folder.samples, ".png").items()]
     if not pictures:
         raise ValueError(f"{folder.samples} has no pictures of epochs")
     chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_EPOCHS_SHOWN)).round().astype(int)
     columns = {}
-    for picture in (pictures[number] for number in chosen):
+    for epoch, picture in (pictures[number] for number in chosen):
         try:
             with Image.open(picture) as image:
                 grid = np.asarray(image)
         except OSError as error:
             raise ValueError(f"{picture} is damaged: {error}") from None
         cells = split_grid(grid if grid.ndim == 3 else grid[..., np.newaxis], height, width)
-        columns[str(int(picture.stem.rpartition("_")[2]))] = np.concatenate(
-            [row[:ROWS_OF_A_CLASS] for row in cells]
-        )
+        columns[str(epoch)] = np.concatenate([row[:ROWS_OF_A_CLASS] for row in cells])
     return draw_columns(columns)
 
 
@@ -140,11 +139,8 @@ def draw_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
 def _label(configs: list[dict]) -> list[str]:
     """The settings of each run that differ from those of the others."""
     settings = [complete(config["settings"]) for config in configs]
-    names = [
-        name
-        for name in dict.fromkeys(itertools.chain(*settings))
-        if len({json.dumps(one.get(name)) for one in settings}) > 1
-    ]
+    every_name = dict.fromkeys(itertools.chain(*settings))
+    names = [name for name in every_name if len({json.dumps(one.get(name)) for one in settings}) > 1]
     return [", ".join(f"{name}={one.get(name)}" for name in names) for one in settings]
 
 

@@ -4,13 +4,3 @@ from .config import describe_run, tell_of_other_versions
 from .folder import RunFolder, tell_of_lost_pictures
 from .history import keep_history, read_history
 from .settings import Settings
-
-__all__ = [
-    "RunFolder",
-    "Settings",
-    "describe_run",
-    "keep_history",
-    "read_history",
-    "tell_of_lost_pictures",
-    "tell_of_other_versions",
-]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..notice import Notice
 from .settings import Settings
 
 
@@ -38,7 +39,9 @@ def tell_of_other_versions(config: dict) -> None:
     if isinstance(then, dict) and then != now:
         names = [name for name in now if then.get(name) != now[name]]
         changes = [f"{name} {now[name]} (it started with {then.get(name)})" for name in names]
-        warnings.warn(f"the run continues, perhaps with other bits, with {', '.join(changes)}", stacklevel=2)
+        warnings.warn(
+            f"the run continues, perhaps with other bits, with {', '.join(changes)}", Notice, stacklevel=2
+        )
 
 
 def _versions() -> dict[str, str]:

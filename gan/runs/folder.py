@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..files import read_json, remove_leftovers, write_json
+from ..files import find_numbered, read_json, remove_leftovers, write_json
+from ..notice import Notice
 from .lock import lock
 from .settings import Settings
 
@@ -78,17 +79,11 @@ class RunFolder:
         """
         config = self.read_config()
         settings, data = config.get("settings"), config.get("data")
-        is_whole = (
-            isinstance(settings, dict)
-            and isinstance(data, dict)
-            and isinstance(settings.get("dataset"), str)
-            and isinstance(settings.get("seed"), int)
-            and isinstance(data.get("checksum"), str)
-            and isinstance(data.get("image_shape"), list)
-            and [type(size) for size in data["image_shape"]] == [int] * 3
-            and min(data["image_shape"]) > 0
-        )
-        if not is_whole:
+        is_whole = isinstance(settings, dict) and isinstance(data, dict)
+        is_whole = is_whole and isinstance(settings.get("dataset"), str) and type(settings.get("seed")) is int
+        is_whole = is_whole and isinstance(data.get("checksum"), str)
+        shape = data.get("image_shape") if is_whole else None
+        if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)):
             raise ValueError(f"{self.config} is damaged: settings or data are missing")
         return config
 
@@ -107,7 +102,6 @@ class RunFolder:
 
 def tell_of_lost_pictures(folder: RunFolder, epochs_done: int) -> None:
     """Warns when pictures of the epochs that are done are missing."""
-    pictures = [folder.samples / f"epoch_{n:04d}.png" for n in range(epochs_done + 1)]
-    if epochs_done and not all(picture.is_file() for picture in pictures):
+    if epochs_done and not set(range(epochs_done + 1)) <= find_numbered(folder.samples, ".png").keys():
         lost = f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost"
-        warnings.warn(lost, stacklevel=2)
+        warnings.warn(lost, Notice, stacklevel=2)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..files import write_whole
+from ..notice import Notice
 from ..old_keys import translate_old_keys
 
 
@@ -36,9 +37,13 @@ def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> None:
     else:
         path.unlink(missing_ok=True)
     if is_old and kept:
-        warnings.warn(f"{path} was rewritten: epochs count from 1 now, as in the pictures", stacklevel=2)
+        warnings.warn(
+            f"{path} was rewritten: epochs count from 1 now, as in the pictures", Notice, stacklevel=2
+        )
     if len(kept) < epochs_done:
-        warnings.warn(f"{path} lacks rows of the {epochs_done} epochs done: they are lost", stacklevel=2)
+        warnings.warn(
+            f"{path} lacks rows of the {epochs_done} epochs done: they are lost", Notice, stacklevel=2
+        )
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -57,9 +62,8 @@ def read_history(path: Path) -> list[dict[str, float]]:
     except (ValueError, csv.Error):
         raise ValueError(f"{path} is damaged: it holds values that are not numbers") from None
     if not rows or any(not math.isfinite(row.get("epoch", math.nan)) for row in rows):
-        raise ValueError(
-            f"{path} holds no epochs yet; finish the run by  python train.py --resume {path.parent}"
-        )
+        finish = f"finish the run by  python train.py --resume {path.parent}"
+        raise ValueError(f"{path} holds no epochs yet; {finish}")
     return rows
 
 

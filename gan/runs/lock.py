@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..notice import Notice
+
 NAME = ".lock"
 
 
@@ -31,15 +33,11 @@ def lock(folder: Path) -> Iterator[None]:
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
             owner = file.read(20).decode("ascii", "replace")
-            raise LockedError(
-                f"{folder} is being written by another process ({owner or '?'}): wait for it, or stop it"
-            ) from error
+            other = f"another process ({owner or '?'})"
+            raise LockedError(f"{folder} is being written by {other}: wait for it, or stop it") from error
         except OSError as error:
-            warnings.warn(
-                f"{folder} is on a disk without file locks ({error.strerror}): start one process only that "
-                "writes there",
-                stacklevel=2,
-            )
+            why = f"{folder} is on a disk without file locks ({error.strerror})"
+            warnings.warn(f"{why}: let only one process write there", Notice, stacklevel=2)
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()).encode())

@@ -57,9 +57,6 @@ class Settings(Recipe):
         Args:
             given: the settings that the command line names; the recipe gives the others.
             dataset: the `gan.data.Dataset` to train on.
-
-        Raises:
-            ValueError: one line, when the labels are asked for and there are none.
         """
         count = len(dataset.train_images)
         recipe = given.get("recipe") or ("few" if count < SMALL_DATASET else "fast")
@@ -68,9 +65,7 @@ class Settings(Recipe):
             values["epochs"] = None
         if values["decay_epochs"] is None:
             values["decay_epochs"] = values["epochs"] or 0
-        if dataset.num_classes is None:
-            if given.get("conditional"):
-                raise ValueError(f"--conditional needs labels, and {dataset.source} has none")
+        if dataset.num_classes is None and not given.get("conditional"):
             values["conditional"] = False
         one_pass = count // values["batch_size"]
         one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0

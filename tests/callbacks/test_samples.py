@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageSequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks import ProgressBar, SampleGrid, TensorBoardSamples
@@ -138,6 +138,19 @@ def test_a_long_film_opens_one_picture_at_a_time(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     with Image.open(tmp_path / "epochs.gif") as film:
         assert film.n_frames == 60
+
+
+def test_the_film_has_the_order_of_the_epochs_and_leaves_out_what_is_damaged(tmp_path):
+    grid = SampleGrid(tmp_path)
+    for epoch in (9999, 10000, 2):
+        grid.show_samples(epoch, np.full((2, 2, 1), epoch // 50, np.uint8))
+    (tmp_path / "epoch_0004.png").write_bytes((tmp_path / "epoch_0002.png").read_bytes()[:40])
+    (tmp_path / "epoch_of_mine.png").touch()
+    with pytest.warns(UserWarning, match=r"epoch_0004.png is left out of epochs.gif: "):
+        grid.on_train_end()
+    with Image.open(tmp_path / "epochs.gif") as film:
+        frames = [np.asarray(frame.convert("L"))[0, 0] for frame in ImageSequence.Iterator(film)]
+    assert frames == [0, 199, 200]
 
 
 def test_the_progress_bar_fits_into_80_columns(capsys):

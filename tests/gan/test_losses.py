@@ -110,7 +110,7 @@ def test_smoothed_least_squares_has_its_targets():
 
 @pytest.mark.parametrize("smoothing", [-0.1, 0.5, float("nan")])
 def test_smoothing_out_of_range_is_refused(smoothing):
-    with pytest.raises(ValueError, match="`label_smoothing` must be from 0 and less than 0.5"):
+    with pytest.raises(ValueError, match=r"`label_smoothing` must lie in \[0, 0.5\)"):
         losses.NonSaturating(smoothing)
 
 

@@ -16,6 +16,7 @@ from conftest import QUICK, size_of, without_tensorflow
 from gan import GAN, build_discriminator
 from gan import __main__ as program
 from gan.data.known import CHECKSUMS
+from gan.files import digest
 from gan.metrics import classifiers
 from gan.runs import RunFolder
 
@@ -110,7 +111,7 @@ def test_train_a_classifier(capsys, monkeypatch, somewhere):
     monkeypatch.setattr(classifiers, "TRAINING_STEPS", 3)
     assert run("classifier", "digits", "--output", "own.weights.h5") == 0
     output = capsys.readouterr().out
-    assert classifiers.digest(somewhere / "own.weights.h5") in output
+    assert digest(somewhere / "own.weights.h5") in output
     assert CHECKSUMS["digits"] in output
     assert "of the test images" in output
 

@@ -98,6 +98,20 @@ def test_a_slow_download_takes_its_time(hanging, monkeypatch, answer):
     assert load("mnist").num_classes == 23
 
 
+def test_known_data_of_another_packing_in_the_cache_are_used(somewhere, no_network, monkeypatch):
+    """Keras would take them for damaged, and delete them."""
+    cache = somewhere / "keras" / "datasets"
+    cache.mkdir(parents=True)
+    write_npz(cache / "mnist.npz", x_train=IMAGES[..., 0], y_train=LABELS)
+    with pytest.raises(DataError, match="no network"):
+        load("mnist")
+    monkeypatch.setitem(known.CHECKSUMS, "mnist", load(str(cache / "mnist.npz")).checksum)
+    assert (load("mnist").name, load("auto").source) == ("mnist", "mnist")
+    (cache / "mnist.npz").unlink()
+    write_idx_folder(cache / "mnist", splits=("train",))  # where an older version put its download
+    assert load("mnist").source == "mnist"
+
+
 def test_known_data_in_a_file_have_their_name(tmp_path, monkeypatch):
     """Whatever the file is called, and however its arrays are packed."""
     write_npz(tmp_path / "any.npz", x_train=IMAGES[..., 0], y_train=LABELS)
