@@ -9,19 +9,19 @@ import pytest
 
 from conftest import size_of, without_tensorflow
 
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def scripts(tmp_path_factory):
-    """The folder of an environment's programs; the wheel and what it requires are installed there."""
-    folder = tmp_path_factory.mktemp("wheel")
-    kept_out = shutil.ignore_patterns(".git", ".venv", "runs", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, folder / "source", ignore=kept_out)
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, folder / "source"]
+def install(folder):
+    """Installs the wheel, and what it requires, in an environment. Returns the folder of its programs."""
+    source = folder / "source"
+    for name in ("gan", "callbacks"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("train.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source]
     subprocess.run(pip, check=True)
-    shutil.rmtree(folder / "source")
+    shutil.rmtree(source)
     subprocess.run([sys.executable, "-m", "venv", folder / "environment"], check=True)
     scripts = folder / "environment" / "bin"
     (wheel,) = folder.glob("*.whl")
@@ -35,22 +35,20 @@ def run(folder, *command):
     return process.stdout
 
 
-def test_the_package_draws(scripts, tmp_path):
-    assert "100 images" in run(tmp_path, scripts / "python", "-m", "gan", "generate")
-    assert size_of(tmp_path / "generated.png") == (298, 298)
-
-
-def test_the_console_command_trains(scripts, tmp_path):
+@pytest.mark.slow
+def test_the_wheel_has_all_that_the_programs_need(tmp_path):
+    """Packages, assets, the console command, and `callbacks` and train.py beside `gan`."""
+    scripts, work = install(tmp_path), tmp_path / "work"
+    work.mkdir()
     arguments = ["train", "--dataset", "digits", "--steps-per-epoch", "2", "--epochs", "1", "--name", "one"]
-    assert '"run_folder": "runs/one"' in run(tmp_path, scripts / "fit-gan", *arguments, "--dry-run")
-    assert list(tmp_path.iterdir()) == []
-    assert "Fréchet distance" in run(tmp_path, scripts / "fit-gan", *arguments)
-    assert (tmp_path / "runs/one/generator.keras").is_file()
-
-
-def test_callbacks_and_assets_are_inside(scripts, tmp_path):
+    assert '"run_folder": "runs/one"' in run(work, scripts / "fit-gan", *arguments, "--dry-run")
+    assert list(work.iterdir()) == []
+    assert "Fréchet distance" in run(work, scripts / "fit-gan", *arguments)
+    assert (work / "runs/one/generator.keras").is_file()
+    assert "100 images" in run(work, scripts / "python", "-m", "gan", "generate")
+    assert size_of(work / "generated.png") == (298, 298)
     code = "import callbacks; from gan.metrics import load_classifier as load; "
     code += "print(callbacks.SampleGrid, load('mnist'), load('digits'))"
-    output = run(tmp_path, scripts / "python", "-c", code)
+    output = run(work, scripts / "python", "-c", code)
     assert "callbacks.sample_grid" in output
     assert output.count("<Classifier") == 2
