@@ -95,6 +95,13 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
+def wait_for_lock(folder, process):
+    """Until the process writes into the folder, or has ended."""
+    lock = folder / ".lock"
+    while process.poll() is None and not (lock.exists() and lock.read_text() == str(process.pid)):
+        time.sleep(0.01)
+
+
 def run(*arguments):
     return train.main([*map(str, arguments)])
 
@@ -154,14 +161,13 @@ def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_
     kills = request.config.getoption("--kills")
     stops = kills // 2 if signal_number == signal.SIGKILL else kills // 6
     moments, completed = random.Random(chain), 0
-    earliest = (
-        0.3 if signal_number == signal.SIGKILL else 1.0
-    )  # s; Python's own start answers with a traceback
     folder = tmp_path / "0"
     for _ in range(stops):
         process = start_or_resume(folder, arguments, start_new_session=True)
+        if signal_number == signal.SIGINT:  # before, the import of TensorFlow answers with a traceback
+            wait_for_lock(folder, process)
         try:
-            process.wait(moments.uniform(earliest, SECONDS_TO_LIVE))
+            process.wait(moments.uniform(0.0, SECONDS_TO_LIVE))
         except subprocess.TimeoutExpired:
             process.send_signal(signal_number)
         _, error = process.communicate(timeout=300)
