@@ -89,6 +89,6 @@ def test_tensorboard_loses_no_epoch_that_was_done(tmp_path):
         events = EventAccumulator(os.fspath(tmp_path / log_dir)).Reload()
         return [event.step for event in events.Tensors(tag)]
 
-    assert steps("logs/train", "epoch_d_loss") == [0, 1, 2]
-    assert steps("logs/validation", "epoch_mean_squared_error") == [0, 1, 2]
+    assert steps("logs/train", "epoch_d_loss") == [1, 2, 3]
+    assert steps("logs/validation", "epoch_mean_squared_error") == [1, 2, 3]
     assert steps("logs/samples", "samples/generated") == [0, 1, 2, 3]
