@@ -22,8 +22,7 @@ try:
     import keras
     import numpy as np
 
-    import callbacks
-    from gan import GAN
+    from gan import GAN, callbacks
     from gan.commands import training
     from gan.data import pipeline, validation_batches
     from gan.files import whole_file

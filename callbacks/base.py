@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from gan import images
-from gan.checks import check_counts
+from gan.checks import whole_number
+from gan.sampling import input_shapes
 
 
 class SampleCallback(keras.callbacks.Callback):
@@ -39,23 +40,28 @@ class SampleCallback(keras.callbacks.Callback):
         seed: int = 0,
     ):
         super().__init__()
-        check_counts(columns=columns, rows=1 if rows is None else rows, every_n_epochs=every_n_epochs)
-        self.columns = columns
-        self.rows = rows
+        self.columns = whole_number("columns", columns)
+        self.rows = None if rows is None else whole_number("rows", rows)
         self.real_images = real_images
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs = whole_number("every_n_epochs", every_n_epochs)
         self.seed = seed
 
     def on_train_begin(self, logs=None):
         self.num_classes = getattr(self.model, "num_classes", None)
         self.row_count = self.rows or self.num_classes or 10
-        latent_dim = getattr(self.model, "latent_dim", None) or self.model.input_shape[-1]
-        shape = (self.row_count * self.columns, latent_dim)
+        latent_shape = getattr(self.model, "latent_shape", None)
+        if latent_shape is None:
+            shapes = input_shapes(self.model)
+            if len(shapes) != 1:
+                raise ValueError(
+                    f"Samples need a model of one input, latents. Received: {len(shapes)} inputs"
+                )
+            latent_shape = shapes[0][1:]
+        shape = (self.row_count * self.columns, *latent_shape)
         self.latents = np.random.default_rng(self.seed).standard_normal(shape, np.float32)
+        images.check_pictures("Samples", self._sample_images())
         if self.real_images is not None:
-            real_images = np.asarray(self.real_images[: len(self.latents)])
-            images.check_range(real_images)
-            self.show_real(self._make_grid(real_images))
+            self.show_real(self._make_grid(self._first_real_images()))
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 0:
@@ -73,12 +79,25 @@ class SampleCallback(keras.callbacks.Callback):
         """Shows real images; called once, before training."""
         raise NotImplementedError
 
+    def _first_real_images(self) -> np.ndarray:
+        if not hasattr(self.real_images, "dtype"):
+            expected = "`real_images` must be an array, (count, height, width, channels)"
+            raise ValueError(f"{expected}. Received: {type(self.real_images).__name__}")
+        real_images = np.asarray(self.real_images[: len(self.latents)])
+        real_images = real_images[..., np.newaxis] if real_images.ndim == 3 else real_images
+        images.check_pictures("`real_images`", real_images)
+        images.check_range(real_images)
+        return real_images
+
     def _sample(self) -> np.ndarray:
+        return self._make_grid(self._sample_images())
+
+    def _sample_images(self) -> np.ndarray:
         inputs = self.latents
         if self.num_classes is not None:
             labels = np.arange(self.row_count, dtype=np.int32) % self.num_classes
             inputs = [inputs, labels.repeat(self.columns)]
-        return self._make_grid(keras.ops.convert_to_numpy(self.model(inputs)))
+        return keras.ops.convert_to_numpy(self.model(inputs))
 
     def _make_grid(self, some_images: np.ndarray) -> np.ndarray:
         if some_images.dtype != np.uint8:

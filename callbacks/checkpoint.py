@@ -1,17 +1,20 @@
 """Checkpoints to resume training from: whole or absent, the newest few and the best."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import math
 import warnings
+import zlib
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
-from gan.checks import check_counts
-from gan.files import digest, encode_weights, find_numbered, read_json, write_json, write_whole
+from gan.checks import whole_number
+from gan.files import digest, encode_weights, find_numbered, local_path, read_json, write_json, write_whole
 from gan.notice import Notice
 
 
@@ -58,12 +61,11 @@ class Checkpoint(keras.callbacks.Callback):
         mode: str = "min",
     ):
         super().__init__()
-        check_counts(every_n_epochs=every_n_epochs, keep=keep)
         if mode not in ("min", "max"):
             raise ValueError(f"`mode` must be 'min' or 'max'. Received: mode={mode!r}")
-        self.directory = Path(directory)
-        self.every_n_epochs = every_n_epochs
-        self.keep = keep
+        self.directory = local_path(directory)
+        self.every_n_epochs = whole_number("every_n_epochs", every_n_epochs)
+        self.keep = whole_number("keep", keep)
         self.monitor = monitor
         self.mode = mode
         self._is_continued = False  # whether what lies in the directory is this training's own
@@ -90,14 +92,15 @@ class Checkpoint(keras.callbacks.Callback):
                 warnings.warn(f"{error}; another checkpoint is used, if there is one.", Notice, stacklevel=2)
         newest = max(self._epochs_of("json") - self._damaged, default=0)
         if newest:
-            if model.optimizer is not None and not model.optimizer.built:
+            _check_fit(model, self._path(newest, "weights.h5"))
+            if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
             _load(model, self._path(newest, "weights.h5"))
         return newest
 
     def on_train_begin(self, logs=None):
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._unsaved = None
+        self._unsaved = self._fingerprint = None
 
     def on_epoch_begin(self, epoch, logs=None):
         newest = max(self._epochs_of("json"), default=0)
@@ -112,15 +115,25 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
         self._unsaved = (epoch + 1, logs)
-        is_best = self._is_best(epoch, logs)
-        if is_best or (epoch + 1) % self.every_n_epochs == 0:
+        is_last = self.model.stop_training or epoch + 1 == (self.params or {}).get("epochs")
+        if self._is_best(epoch, logs) or is_last or (epoch + 1) % self.every_n_epochs == 0:
             self._save()
+        else:
+            self._fingerprint = _fingerprint(self.model)
 
     def on_train_end(self, logs=None):
-        if self._unsaved is not None:
-            self._save()
+        if self._unsaved is not None and not self._save_if_unchanged():
+            epoch = self._unsaved[0]
+            warnings.warn(f"Epoch {epoch} is not saved: another callback changed the weights.", stacklevel=2)
         for epoch in self._epochs_of("weights.h5") - self._epochs_of("json"):
             self._path(epoch, "weights.h5").unlink()  # a kill between two removals left it
+
+    def _save_if_unchanged(self) -> bool:
+        """Saves the last epoch, unless another callback has put other weights in place since its end."""
+        if self._fingerprint not in (None, _fingerprint(self.model)):
+            return False
+        self._save()
+        return True
 
     def _save(self) -> None:
         epochs_done, logs = self._unsaved
@@ -203,6 +216,12 @@ class Checkpoint(keras.callbacks.Callback):
         return self.directory / f"epoch_{epochs_done:04d}.{suffix}"
 
 
+def _fingerprint(model: keras.Model) -> int:
+    return functools.reduce(
+        lambda sum_, array: zlib.crc32(np.ascontiguousarray(array), sum_), model.get_weights(), 0
+    )
+
+
 def _checksum(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
@@ -215,13 +234,30 @@ def _verify(weights: Path, manifest: dict) -> None:
         raise ValueError(f"{weights} is damaged: it is not what was saved")
 
 
+def _check_fit(model: keras.Model, weights: Path) -> None:
+    """Refuses what Keras would pass over in silence: no optimizer, an average too much or too little."""
+    if getattr(model, "optimizer", None) is None:
+        raise ValueError(
+            f"{weights} is whole, but this model is not compiled: compile it before you restore it"
+        )
+    with h5py.File(weights) as file:
+        has_average = "average_generator" in file
+    if hasattr(model, "average_generator") and has_average != (model.average_generator is not None):
+        difference = "lacks the average" if has_average else "has an average"
+        raise ValueError(f"{weights} is whole, but this model {difference}: see `ema_half_life_images`")
+
+
 def _load(model: keras.Model, weights: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras warns where it leaves a part out
             model.load_weights(weights)
     except Exception as error:
+        is_optimizer = "Skipping variable loading for optimizer" in str(error)
+        other = "another optimizer" if is_optimizer else "other layers"
+        same = (
+            "compile it as before" if is_optimizer else "other networks saved it, or another version of them"
+        )
         raise ValueError(
-            f"{weights} is whole, but of a model with other layers than this one: other networks saved it, "
-            f"or another version of them. Received: {model.name}"
+            f"{weights} is whole, but of a model with {other} than this one: {same}. Received: {model.name}"
         ) from error

@@ -1,8 +1,13 @@
 """Keras's CSVLogger; each row is on the disk before a checkpoint is written."""
 
+import csv
+import io
 import os
+from pathlib import Path
 
 import keras
+
+from gan.files import local_path, write_whole
 
 
 class HistoryFile(keras.callbacks.CSVLogger):
@@ -23,9 +28,36 @@ class HistoryFile(keras.callbacks.CSVLogger):
     ```
     """
 
+    def __init__(self, filename, *args, **kwargs):
+        super().__init__(local_path(filename), *args, **kwargs)
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if not self.append_header:
+            with open(self.filename, newline="") as file:
+                self.keys = [
+                    key for key in csv.DictReader(file, delimiter=self.sep).fieldnames if key != "epoch"
+                ]
+
     def on_epoch_end(self, epoch, logs=None):
         try:
+            if self.keys is not None and not (logs or {}).keys() <= set(self.keys):
+                self._add_columns(logs)
             super().on_epoch_end(epoch + 1, logs)
             os.fsync(self.csv_file.fileno())
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.filename)) from error
+
+    def _add_columns(self, logs: dict) -> None:
+        """Writes the file again, with columns for logs that came later."""
+        self.csv_file.close()
+        with open(self.filename, newline="") as file:
+            rows = list(csv.DictReader(file, delimiter=self.sep))
+        self.keys = sorted(set(self.keys) | logs.keys())
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ["epoch", *self.keys], restval="NA", delimiter=self.sep)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(Path(self.filename), text.getvalue().encode())
+        self.csv_file = open(self.filename, "a")  # noqa: SIM115, Keras closes it
+        self.writer, self.append_header = None, False

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan.files import find_numbered, whole_file, write_whole
+from gan.files import find_numbered, local_path, whole_file, write_whole
 from gan.images import encode_png
 from gan.notice import Notice
 
@@ -37,7 +37,7 @@ class SampleGrid(SampleCallback):
 
     def __init__(self, directory: str | Path, **kwargs):
         super().__init__(**kwargs)
-        self.directory = Path(directory)
+        self.directory = local_path(directory)
 
     def on_train_begin(self, logs=None):
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -29,10 +29,10 @@ class TensorBoardSamples(SampleCallback):
 
     def __init__(self, log_dir: str | Path, **kwargs):
         super().__init__(**kwargs)
-        self.log_dir = Path(log_dir)
+        self.log_dir = str(log_dir)  # a folder, or an address that TensorFlow can write to
 
     def on_train_begin(self, logs=None):
-        self.writer = tf.summary.create_file_writer(str(self.log_dir))
+        self.writer = tf.summary.create_file_writer(self.log_dir)
         super().on_train_begin(logs)
 
     def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
@@ -45,6 +45,7 @@ class TensorBoardSamples(SampleCallback):
         self.writer.close()
 
     def _write(self, tag: str, grid: np.ndarray, step: int) -> None:
-        with self.writer.as_default():
+        # Keras's TensorBoard leaves its own condition of recording in place.
+        with self.writer.as_default(), tf.summary.record_if(True):
             tf.summary.image(tag, grid[np.newaxis], step=step)
         self.writer.flush()

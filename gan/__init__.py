@@ -1,16 +1,20 @@
 """A GAN that is an ordinary Keras model. `import gan` is all that loading a saved model needs."""
 
 try:
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        other = keras.config.backend()
+        raise ModuleNotFoundError(f"gan needs Keras's backend tensorflow. Received: {other}", name=other)
     from . import metrics
     from .model import GAN
     from .networks import build_discriminator, build_generator
 except ModuleNotFoundError as error:
-    if error.name not in ("tensorflow", "keras"):
-        raise
-    # `python -m gan` imports this module first, and says in one line what is missing.
-    _missing = error.name
+    from .commands.program import explain_missing
+
+    _problem = explain_missing(error)  # `python -m gan` imports this module first, and prints one line
 
     def __getattr__(name: str):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise ModuleNotFoundError(f"{_missing} is not installed: see the README", name=_missing)
+        raise _problem

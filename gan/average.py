@@ -11,14 +11,15 @@ import tensorflow as tf
 RAMP_UP = 0.05
 
 
-def copy_network(network: keras.Model) -> keras.Model:
-    """Returns a network of the same kind with equal weights.
+def copy_network(network: keras.Model, scope: str = "copy") -> keras.Model:
+    """Returns a network of the same kind with equal weights, whose names begin with the scope.
 
     Raises:
         ValueError: when the network cannot be rebuilt from its config.
     """
     try:
-        copy = keras.models.clone_model(network)
+        with keras.name_scope(scope):
+            copy = _clone(network)
         if not copy.built:
             copy.build_from_config(network.get_build_config())
         copy.set_weights(network.get_weights())
@@ -29,6 +30,18 @@ def copy_network(network: keras.Model) -> keras.Model:
             f"Received: {network.name}, {' '.join(str(error).split())}"
         ) from error
     return copy
+
+
+def _clone(network: keras.Model) -> keras.Model:
+    has_lambda = any(isinstance(layer, keras.layers.Lambda) for layer in network._flatten_layers())
+    if not has_lambda:
+        return keras.models.clone_model(network)
+
+    def copy_layer(layer):  # a Lambda has no weights, and Keras makes none from a config
+        is_lambda = isinstance(layer, keras.layers.Lambda)
+        return layer if is_lambda else type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(network, clone_function=copy_layer, recursive=True)
 
 
 def update_average(average: keras.Model, network: keras.Model, half_life_images: float, step, count) -> None:

@@ -4,37 +4,60 @@ import numbers
 import warnings
 
 import keras
+import tensorflow as tf
 
 from .sampling import input_shapes, output_shape
 
 
-def check_networks(
-    generator: keras.Model, discriminator: keras.Model, num_classes: int | None
-) -> tuple[int, tuple[int, int, int]]:
-    """Checks that two networks fit each other. Returns the length of the latents and the images' shape.
+def check_networks(generator, discriminator, num_classes: int | None) -> tuple[tuple, tuple]:
+    """Checks that two networks fit each other. Returns the shapes of the latents and of the images.
 
     Raises:
         ValueError: naming both shapes, or the missing part.
     """
-    latent_shapes, image_shapes = input_shapes(generator), input_shapes(discriminator, "discriminator")
-    expected = 1 if num_classes is None else 2
-    for role, shapes in (("generator", latent_shapes), ("discriminator", image_shapes)):
-        if len(shapes) != expected:
-            raise ValueError(
-                f"With num_classes={num_classes} the {role} must take {expected} input(s), labels second "
-                f"where there are classes. Received: {len(shapes)} input(s), of shapes {shapes}"
-            )
-    latent_dim, image_shape = latent_shapes[0][-1], image_shapes[0][1:]
-    generated_shape = output_shape(generator)
-    if generated_shape != image_shape:
-        received = f"generator {generated_shape}, discriminator {image_shape}"
+    for role, network in (("generator", generator), ("discriminator", discriminator)):
+        if not isinstance(network, keras.Model):
+            raise ValueError(f"The {role} must be a `keras.Model`. Received: {type(network).__name__}")
+    latent_shapes = _input_shapes("generator", generator, num_classes)
+    image_shapes = _input_shapes("discriminator", discriminator, num_classes)
+    latent_shape, generated_shape = latent_shapes[0], output_shape(generator, "generator")
+    if not latent_shape or None in latent_shape:
+        expected = "The generator must take latents of a fixed length, (batch, latent_dim)"
+        raise ValueError(f"{expected}. Received: shape=(batch, {_join(latent_shape)})")
+    if len(generated_shape) != 3 or None in generated_shape:
+        expected = "The generator must make images of one size, (batch, height, width, channels)"
+        raise ValueError(f"{expected}. Received: shape=(batch, {_join(generated_shape)})")
+    is_alike = len(image_shapes[0]) == 3 and all(
+        taken in (None, made) for taken, made in zip(image_shapes[0], generated_shape, strict=True)
+    )
+    if not is_alike:
+        received = f"generator {generated_shape}, discriminator {image_shapes[0]}"
         expected = "The generator's images must have the shape that the discriminator takes"
         raise ValueError(f"{expected}. Received: {received}")
-    logit_shape = output_shape(discriminator)
+    logit_shape = output_shape(discriminator, "discriminator", generated_shape)
     if logit_shape != (1,):
         expected = "The discriminator must give one logit for each image, of shape (batch, 1)"
-        raise ValueError(f"{expected}. Received: shape=(batch, {', '.join(map(str, logit_shape))})")
-    return latent_dim, image_shape
+        raise ValueError(f"{expected}. Received: shape=(batch, {_join(logit_shape)})")
+    return latent_shape, generated_shape
+
+
+def _input_shapes(role: str, network: keras.Model, num_classes: int | None) -> list[tuple]:
+    """The shapes of a network's inputs without the batch dimension, the labels second."""
+    shapes = [tuple(shape[1:]) for shape in input_shapes(network, role)]
+    first = "latents" if role == "generator" else "images"
+    expected = [first] if num_classes is None else [first, "labels"]
+    is_right = len(shapes) == len(expected) and shapes[0] != ()
+    if not is_right or (num_classes is not None and shapes[1] not in ((), (1,))):
+        takes = f"must take {len(expected)} input(s), {' and '.join(expected)}"
+        takes += "" if num_classes is None else ", labels of shape (batch,)"
+        received = ", ".join(f"(batch, {_join(shape)})" for shape in shapes)
+        takes = f"With num_classes={num_classes} the {role} {takes}"
+        raise ValueError(f"{takes}. Received: {len(shapes)} input(s), of shapes {received}")
+    return shapes
+
+
+def _join(shape: tuple) -> str:
+    return ", ".join(map(str, shape))
 
 
 def check_arguments(seed: int, ema_half_life_images: float | None) -> None:
@@ -43,22 +66,45 @@ def check_arguments(seed: int, ema_half_life_images: float | None) -> None:
     Raises:
         ValueError: with the value that came.
     """
-    if not 0 <= seed < 2**63:
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
     if ema_half_life_images is not None and not ema_half_life_images > 0:
         expected = "`ema_half_life_images` must be positive, or None for no average"
         raise ValueError(f"{expected}. Received: ema_half_life_images={ema_half_life_images}")
 
 
-def check_counts(**counts: int) -> None:
-    """Refuses counts that are not whole numbers from 1.
+def whole_number(name: str, number: int) -> int:
+    """Returns a whole number from 1 as an int; NumPy's are whole numbers too.
 
     Raises:
-        ValueError: with the name and value of the first such count.
+        ValueError: with the name and value, for anything else.
     """
-    for name, count in counts.items():
-        if not isinstance(count, numbers.Integral) or count < 1:
-            raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={count!r}")
+    if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={number!r}")
+    return int(number)
+
+
+def check_scope(created: tf.distribute.Strategy, used: tf.distribute.Strategy) -> None:
+    """Refuses a model outside of the strategy's scope in which it was created.
+
+    Raises:
+        ValueError: with the names of both strategies.
+    """
+    if created is not used:
+        names = f"{type(created).__name__}, {type(used).__name__}"
+        expected = "Create and compile a GAN in the scope of one strategy: `with strategy.scope():`"
+        raise ValueError(f"{expected}. Received: {names}")
+
+
+def refuse_channels_first() -> None:
+    """Refuses Keras's setting for images with the channels first, which the package's networks cannot follow.
+
+    Raises:
+        ValueError: saying how to change it.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        how = "call keras.config.set_image_data_format('channels_last'), or correct keras.json"
+        raise ValueError(f"our networks need images with channels_last, but Keras has channels_first: {how}")
 
 
 def check_steps(steps_per_execution: int, **steps: int | None) -> None:
@@ -77,15 +123,26 @@ def check_steps(steps_per_execution: int, **steps: int | None) -> None:
             )
 
 
-def get_metrics(metrics) -> list[keras.metrics.Metric]:
-    """Returns the metrics that `compile(metrics=...)` stands for.
+def check_metrics(metrics, image_shape: tuple[int, int, int]) -> list[keras.metrics.Metric]:
+    """Returns the metrics that `compile(metrics=...)` was given, as a list.
 
     Raises:
-        ValueError: when it is not a list.
+        ValueError: when one is no metric object, or of images of another shape.
     """
     if not isinstance(metrics or [], (list, tuple)):
         raise ValueError(f"`metrics` must be a list of `keras.metrics.Metric`. Received: metrics={metrics!r}")
-    return [keras.metrics.get(metric) for metric in metrics or []]
+    for metric in metrics or []:
+        if not isinstance(metric, keras.metrics.Metric):
+            expected = (
+                "a list of `keras.metrics.Metric` with `update_state(real_images, fake_images)`; functions "
+            )
+            expected += "and names, such as 'accuracy', compare pairs, and a GAN's images are no pairs"
+            raise ValueError(f"`metrics` must be {expected}. Received: {metric!r}")
+        shape = getattr(metric, "image_shape", None) or image_shape
+        if tuple(shape) != tuple(image_shape):
+            expected = f"The metric {metric.name!r} must take the GAN's images, {tuple(image_shape)}"
+            raise ValueError(f"{expected}: give it a network of such images. Received: {tuple(shape)}")
+    return list(metrics or [])
 
 
 def check_scalar(name: str, value):
@@ -113,33 +170,6 @@ def check_trainable(*networks: keras.Model) -> None:
             raise ValueError(f"{expected}. Received: {network.name}, without any")
 
 
-def check_batch(
-    images, labels, sample_weight, image_shape: tuple[int, int, int], num_classes: int | None
-) -> None:
-    """Refuses a batch of the wrong shape or type. It runs when Keras traces the step.
-
-    Raises:
-        ValueError: with the expected and the received shape or type.
-    """
-    if sample_weight is not None:
-        raise ValueError(
-            "A GAN cannot use sample or class weights: leave out `sample_weight` and `class_weight`, or "
-            "repeat the images that should count more."
-        )
-    if tuple(images.shape[1:]) != image_shape:
-        expected = f"Images must have shape (batch, {', '.join(map(str, image_shape))}), as the networks have"
-        raise ValueError(f"{expected}. Received: shape={tuple(images.shape)}")
-    if not (images.dtype == "uint8" or images.dtype.is_floating):
-        expected = "Images must be uint8 (0..255) or floats in [-1, 1]"
-        raise ValueError(f"{expected}. Received: dtype={images.dtype.name}")
-    if num_classes is None:
-        return
-    if labels is None or tuple(labels.shape[1:]) not in ((), (1,)) or not labels.dtype.is_integer:
-        received = "none" if labels is None else f"{labels.dtype.name} of shape {tuple(labels.shape)}"
-        expected = "A conditional GAN needs batches of (images, labels), integer labels of shape (batch,)"
-        raise ValueError(f"{expected}. Received: labels={received}")
-
-
 def check_even_split(images, replicas: int) -> None:
     """Refuses a batch that several replicas cannot split evenly. It runs when Keras traces the step.
 
@@ -154,12 +184,18 @@ def check_even_split(images, replicas: int) -> None:
         )
 
 
-def warn_of_sigmoid(discriminator: keras.Model) -> None:
-    """Warns when a discriminator ends in a sigmoid."""
-    last = discriminator.layers[-1] if discriminator.layers else None
-    if getattr(last, "activation", None) is keras.activations.sigmoid:
-        warnings.warn(
-            "The discriminator ends in a sigmoid, but the losses take logits and apply a sigmoid themselves: "
-            "end it in a linear layer.",
-            stacklevel=3,
-        )
+def warn_of_sigmoids(generator: keras.Model, discriminator: keras.Model) -> None:
+    """Warns when a network ends in a sigmoid."""
+    if _ends_in_sigmoid(discriminator):
+        advice = "the losses take logits and apply a sigmoid themselves: end it in a linear layer"
+        warnings.warn(f"The discriminator ends in a sigmoid, but {advice}.", stacklevel=3)
+    if _ends_in_sigmoid(generator):
+        advice = "images have the range [-1, 1]: end it in tanh"
+        warnings.warn(f"The generator ends in a sigmoid, but {advice}.", stacklevel=3)
+
+
+def _ends_in_sigmoid(network: keras.Model) -> bool:
+    """Whether the last layer that changes values is a sigmoid."""
+    shapes_only = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
+    layers = [layer for layer in network.layers if not isinstance(layer, shapes_only)]
+    return bool(layers) and getattr(layers[-1], "activation", None) is keras.activations.sigmoid

@@ -73,6 +73,17 @@ def encode_weights(model) -> bytes:
     return file.getvalue()
 
 
+def local_path(path: Path | str) -> Path:
+    """Returns a path of this machine.
+
+    Raises:
+        ValueError: for an address, of which `Path` would make a folder here.
+    """
+    if "://" in str(path):
+        raise ValueError(f"This callback writes to local folders only. Received: {path}")
+    return Path(path)
+
+
 def find_numbered(folder: Path, suffix: str) -> dict[int, Path]:
     """Returns the files `epoch_0001.png`, `epoch_0002.png`, …, by their number, in its order; no other files.
 

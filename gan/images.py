@@ -50,6 +50,17 @@ def check_range(images: np.ndarray) -> None:
         raise ValueError(f"{expected}. Received: values from {low:g} to {high:g}")
 
 
+def check_pictures(name: str, some_images: np.ndarray) -> None:
+    """Refuses arrays that are no gray or color pictures.
+
+    Raises:
+        ValueError: with the shape.
+    """
+    if some_images.ndim != 4 or some_images.shape[-1] not in (1, 3):
+        expected = f"{name} must have the shape (count, height, width, channels), gray (1) or color (3)"
+        raise ValueError(f"{expected}. Received: {some_images.shape}")
+
+
 def make_grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     """Lays images out row by row on a black ground.
 

@@ -203,6 +203,22 @@ class Relativistic(AdversarialLoss):
         return ops.mean(ops.softplus(real_logits - fake_logits))
 
 
+def added_losses(network: keras.Model) -> list:
+    """Returns what `add_loss` and activity regularizers added in the last call of a network."""
+    losses = network.losses  # those of the weights come last
+    return losses[: len(losses) - len(_regularized(network))]
+
+
+def sum_added(network: keras.Model, added: list):
+    """Returns the sum of what the calls of a network added, and of the regularizers of its weights."""
+    terms = added + [variable.regularizer(variable) for variable in _regularized(network)]
+    return sum(ops.sum(ops.cast(term, "float32")) for term in terms)
+
+
+def _regularized(network: keras.Model) -> list[keras.Variable]:
+    return [variable for variable in network.trainable_weights if variable.regularizer is not None]
+
+
 BY_NAME = {
     "non_saturating": NonSaturating,
     "minimax": Minimax,

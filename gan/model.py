@@ -8,8 +8,14 @@ on the same data gives the same bits as a run that never stopped.
 """
 
 import functools
+import inspect
+import itertools
+import math
+import secrets
 import types
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,7 +23,9 @@ import tensorflow as tf
 
 from . import checks, images, losses, penalties, sampling
 from .average import copy_network, update_average
+from .batches import BatchChecks
 from .latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
+from .losses import added_losses, sum_added
 from .old_keys import translate_old_keys
 from .optimizer import ScaledTwoPlayerOptimizer, TwoPlayerOptimizer, resolve_players
 from .penalties import DiscriminatorPass
@@ -47,8 +55,9 @@ class GAN(keras.Model):
         discriminator: a built model of `images`, or of `[images, labels]`. It returns one logit for each
             image (batch, 1), high for real, without a sigmoid.
         num_classes: number of classes of a conditional GAN, or None.
-        seed: non-negative integer. It determines all latents and the penalty's random numbers. (Call
-            `keras.utils.set_random_seed` before you build the networks: it determines their weights.)
+        seed: non-negative integer, or None for a random one. It determines all latents and the penalty's
+            random numbers. (Call `keras.utils.set_random_seed` before you build the networks: it determines
+            their weights.)
         ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights,
             at most a twentieth of the images seen so far. The average draws the samples. None: no average,
             and the generator itself draws the samples.
@@ -72,21 +81,24 @@ class GAN(keras.Model):
         discriminator: keras.Model,
         *,
         num_classes: int | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         ema_half_life_images: float | None = 10_000,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.latent_dim, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
+        num_classes = None if num_classes is None else checks.whole_number("num_classes", num_classes)
+        seed = secrets.randbelow(2**31) if seed is None else seed
         checks.check_arguments(seed, ema_half_life_images)
+        self.latent_shape, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
+        self.latent_dim = math.prod(self.latent_shape)
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes
-        self.seed = seed
+        self.seed = int(seed)
         self.ema_half_life_images = ema_half_life_images
         self.average_generator = None
         if ema_half_life_images is not None:
-            self.average_generator = copy_network(generator)
+            self.average_generator = copy_network(generator, scope="average")
             self.average_generator.trainable = False
             self.average_generator.name = f"{generator.name}_average"
         counter = {"shape": (), "dtype": "int64", "trainable": False, "initializer": "zeros"}
@@ -100,10 +112,13 @@ class GAN(keras.Model):
         self.real_logits_tracker = keras.metrics.Mean(name="real_logits")
         self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
         self._compile_arguments = None
-        self.build()
+        self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
+        # Both networks came built, and the GAN's own weights are made above. Keras would lock the state after
+        # `build`, and a subclass could not add to it.
+        self.built = True
 
     def build(self, input_shape=None):
-        self.built = True  # both networks came built, and the GAN's own weights are made above
+        self.built = True
 
     def train_step(self, data) -> dict:
         """Updates the discriminator, the generator, and the generator's average on one batch."""
@@ -113,28 +128,33 @@ class GAN(keras.Model):
         for turn in range(steps):  # the generator learns from the fake images of the last turn
             update_index = self.step.value * steps + turn
             latents = self._draw_latents(TRAINING, update_index, real_images)
+            generator_adds, discriminator_adds = [], []  # what regularizers and `add_loss` add
             with tf.GradientTape() as generator_tape:
-                fake_images = self._make_images(self.generator, latents, labels, training=True)
+                fake_images = self._make_images(self.generator, latents, labels, True, generator_adds)
             with tf.GradientTape() as discriminator_tape:
                 with tf.GradientTape(watch_accessed_variables=False) as image_tape:
                     image_tape.watch([real_images, fake_images])
-                    real_logits = self._discriminate(real_images, labels, training=True)
-                    fake_logits = self._discriminate(fake_images, labels, training=True)
+                    real_logits = self._discriminate(real_images, labels, True, discriminator_adds)
+                    fake_logits = self._discriminate(fake_images, labels, True, discriminator_adds)
                 logits = [real_logits, fake_logits]
-                discriminator_loss = loss.discriminator_loss(*logits)
-                self._track_discriminator(discriminator_loss, *logits)
+                penalty_value = 0.0
                 if penalty is not None:  # a graph leaves out the gradient that the penalty does not use
                     gradients = image_tape.gradient(logits, [real_images, fake_images])
-                    seen = self._make_pass(real_images, fake_images, labels, logits, gradients, update_index)
+                    batch = [real_images, fake_images, labels]
+                    seen = self._make_pass(*batch, logits, gradients, update_index, discriminator_adds)
                     penalty_value = checks.check_scalar("penalty", penalty(seen))
                     self.penalty_tracker.update_state(penalty_value)
-                    discriminator_loss += penalty_value
+                discriminator_loss = loss.discriminator_loss(*logits)
+                discriminator_loss += sum_added(self.discriminator, discriminator_adds)
+                self._track_discriminator(discriminator_loss, *logits)
+                discriminator_loss += penalty_value
             self._update(self.discriminator, discriminator_tape, discriminator_loss)
         with generator_tape:  # entered again: it goes on recording, from the fake images to the loss
             fake_logits = self._discriminate(fake_images, labels, training=True)
             if getattr(loss, "compares_with_real", False):  # other losses do not use the real logits here
                 real_logits = self._discriminate(real_images, labels, training=True)
             generator_loss = loss.generator_loss(real_logits, fake_logits)
+            generator_loss += sum_added(self.generator, generator_adds)
         self.g_loss_tracker.update_state(generator_loss)
         self._update(self.generator, generator_tape, generator_loss)
         self._update_average(real_images)
@@ -147,11 +167,15 @@ class GAN(keras.Model):
         loss = self._compile_arguments.loss
         real_images, labels = self._unpack(data)
         latents = self._draw_latents(EVALUATION, self.evaluation_step.value, real_images)
-        fake_images = self._make_images(self.sampler, latents, labels, training=False)
-        real_logits = self._discriminate(real_images, labels, training=False)
-        fake_logits = self._discriminate(fake_images, labels, training=False)
-        self._track_discriminator(loss.discriminator_loss(real_logits, fake_logits), real_logits, fake_logits)
-        self.g_loss_tracker.update_state(loss.generator_loss(real_logits, fake_logits))
+        generator_adds, discriminator_adds = [], []
+        fake_images = self._make_images(self.sampler, latents, labels, False, generator_adds)
+        real_logits = self._discriminate(real_images, labels, False, discriminator_adds)
+        fake_logits = self._discriminate(fake_images, labels, False, discriminator_adds)
+        discriminator_loss = loss.discriminator_loss(real_logits, fake_logits)
+        discriminator_loss += sum_added(self.discriminator, discriminator_adds)
+        self._track_discriminator(discriminator_loss, real_logits, fake_logits)
+        generator_loss = loss.generator_loss(real_logits, fake_logits)
+        self.g_loss_tracker.update_state(generator_loss + sum_added(self.generator, generator_adds))
         for metric in self._compile_arguments.metrics:
             metric.update_state(real_images, fake_images)
         self.evaluation_step.assign_add(1)
@@ -159,10 +183,8 @@ class GAN(keras.Model):
 
     def _unpack(self, data):
         """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
-        real_images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        real_images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         real_images = tf.convert_to_tensor(real_images)  # eager `train_on_batch` passes arrays
-        labels = None if labels is None else tf.convert_to_tensor(labels)
-        checks.check_batch(real_images, labels, sample_weight, self.image_shape, self.num_classes)
         checks.check_even_split(real_images, tf.distribute.get_replica_context().num_replicas_in_sync)
         is_pixels = real_images.dtype == tf.uint8
         real_images = tf.cast(real_images, tf.float32)
@@ -175,21 +197,30 @@ class GAN(keras.Model):
     def _draw_latents(self, stream: int, index, real_images):
         """The latents of one draw; each replica gets its own part of them."""
         latents = draw_latents(self.seed, stream, index, tf.shape(real_images)[0], self.latent_dim)
-        return tf.ensure_shape(latents, (real_images.shape[0], self.latent_dim))
+        return tf.ensure_shape(
+            tf.reshape(latents, [-1, *self.latent_shape]), (real_images.shape[0], *self.latent_shape)
+        )
 
-    def _make_images(self, network, latents, labels, training: bool):
+    def _make_images(self, network, latents, labels, training: bool, adds: list | None = None):
         inputs = latents if labels is None else [latents, labels]
-        return tf.cast(network(inputs, training=training), tf.float32)
+        return self._call(network, inputs, training, adds)
 
-    def _discriminate(self, some_images, labels, training: bool):
+    def _discriminate(self, some_images, labels, training: bool, adds: list | None = None):
         inputs = some_images if labels is None else [some_images, labels]
-        return tf.cast(self.discriminator(inputs, training=training), tf.float32)
+        return self._call(self.discriminator, inputs, training, adds)
 
-    def _make_pass(self, real_images, fake_images, labels, logits, gradients, update_index):
+    def _call(self, network, inputs, training: bool, adds: list | None):
+        """Calls a network; `adds` gets the losses that its layers add in this call."""
+        output = tf.cast(sampling.call(network, inputs, training), tf.float32)
+        if adds is not None:
+            adds += added_losses(network)
+        return output
+
+    def _make_pass(self, real_images, fake_images, labels, logits, gradients, update_index, adds):
         """Bundles what the penalty needs."""
         uniform = draw_uniform(self.seed, PENALTY, update_index, tf.shape(real_images)[0], 1)
         uniform = uniform[:, :, tf.newaxis, tf.newaxis]
-        discriminate = functools.partial(self._discriminate, labels=labels, training=True)
+        discriminate = functools.partial(self._discriminate, labels=labels, training=True, adds=adds)
         return DiscriminatorPass(discriminate, real_images, fake_images, *logits, *gradients, uniform)
 
     def _update(self, network, tape, loss) -> None:
@@ -249,9 +280,10 @@ class GAN(keras.Model):
         Raises:
             ValueError: for an argument that is not among these, or a player without trainable weights.
         """
-        checks.check_counts(discriminator_steps=discriminator_steps)
+        discriminator_steps = checks.whole_number("discriminator_steps", discriminator_steps)
+        checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
         checks.check_trainable(self.generator, self.discriminator)
-        checks.warn_of_sigmoid(self.discriminator)
+        checks.warn_of_sigmoids(self.generator, self.discriminator)
         resolved = resolve_players(generator_optimizer, discriminator_optimizer, optimizer)
         players = TwoPlayerOptimizer(*resolved)
         players.build_players(self.generator.trainable_variables, self.discriminator.trainable_variables)
@@ -267,7 +299,7 @@ class GAN(keras.Model):
             discriminator_optimizer=players.discriminator_optimizer,
             loss=losses.get(loss),
             penalty=penalties.get(penalty),
-            metrics=checks.get_metrics(metrics),
+            metrics=checks.check_metrics(metrics, self.image_shape),
             discriminator_steps=discriminator_steps,
             **keras_options,
         )
@@ -278,51 +310,93 @@ class GAN(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return self._trackers() + (self._compile_arguments.metrics if self._compile_arguments else [])
+        metrics = self._trackers() + (self._compile_arguments.metrics if self._compile_arguments else [])
+        others = {id(metric) for metric in [*metrics, self.penalty_tracker, self._loss_tracker]}
+        return metrics + [metric for metric in super().metrics if id(metric) not in others]  # of a subclass
 
     def _trackers(self) -> list[keras.metrics.Metric]:
         loss_trackers = [self.loss_tracker, self.d_loss_tracker, self.g_loss_tracker]
         return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
+
+    def get_metrics_result(self) -> dict:
+        """The results of all metrics; a second one of a name has a number behind it."""
+        results = {}
+        for metric in self.metrics:
+            result = metric.result()
+            for name, value in (result if isinstance(result, dict) else {metric.name: result}).items():
+                numbered = (name if not number else f"{name}_{number}" for number in itertools.count())
+                results[next(key for key in numbered if key not in results)] = value
+        return results
 
     def reset_metrics(self):
         super().reset_metrics()
         self.penalty_tracker.reset_state()  # of training only, so it is not in `metrics`
         self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
 
+    def _begin(self) -> None:
+        """Makes the average draw as the generator before the first step, in case its weights were loaded."""
+        if tf.distribute.has_strategy():
+            checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
+        if self.average_generator is not None and int(self.step.numpy()) == 0:
+            self.average_generator.set_weights(self.generator.get_weights())
+
     @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, y=None, *args, **kwargs):
-        self._check_arrays(x, y)
-        validation_data = kwargs.get("validation_data")
-        if isinstance(validation_data, (tuple, list, np.ndarray)):
-            self._check_arrays(*keras.utils.unpack_x_y_sample_weight(validation_data)[:2])
-        steps = {name: kwargs.get(name) for name in ("steps_per_epoch", "validation_steps")}
+    def fit(self, *args, **kwargs):
+        self._begin()
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        data = BatchChecks(self.image_shape, self.num_classes)
+        data.refuse_weights(given, "sample_weight", "class_weight")
+        steps = {name: given.get(name) for name in ("steps_per_epoch", "validation_steps")}
         checks.check_steps(self.steps_per_execution, **steps)
-        if isinstance(x, tf.data.Dataset) and len(args) < 7:  # the seventh is `shuffle`
-            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return super().fit(x, y, *args, **kwargs)
+        if isinstance(given.get("x"), tf.data.Dataset) or hasattr(given.get("x"), "__next__"):
+            given.setdefault("shuffle", False)  # Keras warns that it cannot shuffle them
+        with data.raised():
+            given |= data.check(given.get("x"), given.get("y"), steps["steps_per_epoch"], "steps_per_epoch")
+            given |= data.check_validation(given.get("validation_data"), steps["validation_steps"])
+            self._choose_directions(given.get("callbacks"))
+            return super().fit(**{name: value for name, value in given.items() if name != "self"})
+
+    def _choose_directions(self, callbacks) -> None:
+        """Tells `EarlyStopping` and its kin whether less or more of what they watch is better."""
+        directions = {metric.name: getattr(metric, "direction", None) for metric in self.metrics}
+        directions |= dict.fromkeys(("loss", "d_loss", "g_loss", "penalty"), "min")
+        inner = getattr(callbacks, "callbacks", callbacks) or []
+        for callback in inner if isinstance(inner, (list, tuple)) else [inner]:
+            name = str(getattr(callback, "monitor", "")).removeprefix("val_")
+            if getattr(callback, "mode", None) == "auto" and directions.get(name):
+                callback.mode = directions[name]
 
     @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        self._check_arrays(x, y)
-        checks.check_steps(self.steps_per_execution, steps=kwargs.get("steps"))
-        return super().evaluate(x, y, *args, **kwargs)
+    def evaluate(self, *args, **kwargs):
+        if "_use_cached_eval_dataset" in kwargs:  # Keras evaluates within `fit`, which has checked the data
+            return super().evaluate(*args, **kwargs)
+        self._begin()
+        given = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
+        data = BatchChecks(self.image_shape, self.num_classes)
+        data.refuse_weights(given, "sample_weight")
+        checks.check_steps(self.steps_per_execution, steps=given.get("steps"))
+        with data.raised():
+            given |= data.check(given.get("x"), given.get("y"), given.get("steps"), "steps")
+            return super().evaluate(**{name: value for name, value in given.items() if name != "self"})
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, *args, **kwargs):
+        self._begin()
+        return super().predict(*args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x, y=None, *args, **kwargs):
-        self._check_arrays(x, y)
-        return super().train_on_batch(x, y, *args, **kwargs)
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        data = BatchChecks(self.image_shape, self.num_classes)
+        data.refuse_weights(
+            {"sample_weight": sample_weight, "class_weight": class_weight}, "sample_weight", "class_weight"
+        )
+        return super().train_on_batch(**data.check(x, y), return_dict=return_dict)
 
     @functools.wraps(keras.Model.test_on_batch)
-    def test_on_batch(self, x, y=None, *args, **kwargs):
-        self._check_arrays(x, y)
-        return super().test_on_batch(x, y, *args, **kwargs)
-
-    def _check_arrays(self, some_images, labels) -> None:
-        """Checks range and labels before any work is done. `_unpack` checks shapes and types."""
-        if isinstance(some_images, (np.ndarray, tf.Tensor)):
-            images.check_range(np.asarray(some_images))
-            if labels is not None and self.num_classes is not None:
-                sampling.check_labels(np.asarray(labels), self.num_classes)
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        data = BatchChecks(self.image_shape, self.num_classes)
+        data.refuse_weights({"sample_weight": sample_weight}, "sample_weight")
+        return super().test_on_batch(**data.check(x, y), return_dict=return_dict)
 
     @property
     def sampler(self) -> keras.Model:
@@ -335,12 +409,13 @@ class GAN(keras.Model):
         Raises:
             ValueError: when the generator cannot be rebuilt from its config.
         """
+        self._begin()
         copy = copy_network(self.generator)
         copy.set_weights(self.sampler.get_weights())
         return copy
 
     def call(self, inputs):
-        return self.sampler(inputs, training=False)
+        return sampling.call(self.sampler, inputs)
 
     def generate(self, count: int, labels=None, seed: int | None = None) -> np.ndarray:
         """Draws images, uint8 (count, height, width, channels), with the sampler.
@@ -356,11 +431,13 @@ class GAN(keras.Model):
         if self.num_classes is not None:
             labels = np.arange(count) % self.num_classes if labels is None else np.asarray(labels)
             sampling.check_labels(labels, self.num_classes)
+        self._begin()
         return sampling.draw(self.sampler, count, labels, seed)
 
     @functools.wraps(keras.Model.export)
     def export(self, *args, **kwargs):
-        latents, labels = np.zeros((1, self.latent_dim), np.float32), np.zeros(1, np.int32)
+        self._begin()
+        latents, labels = np.zeros((1, *self.latent_shape), np.float32), np.zeros(1, np.int32)
         self(latents if self.num_classes is None else [latents, labels])  # Keras exports called models
         return self.sampler.export(*args, **kwargs)
 
@@ -369,25 +446,46 @@ class GAN(keras.Model):
         others = {id(v) for v in [*self.weights, *self.metrics_variables]}
         return [v for v in self.variables if id(v) not in others]
 
+    def _own_weights(self) -> list:
+        """The weights that a subclass adds, outside of any layer."""
+        inner = {id(v) for layer in self.layers for v in layer.variables}
+        inner |= {id(self.step), id(self.evaluation_step)}
+        return [v for v in self.weights if id(v) not in inner]
+
     def save_own_variables(self, store) -> None:
         store["step"] = self.step.numpy()  # `evaluation_step` restarts with each evaluation
-        for index, state in enumerate(self._random_states()):
-            store[f"random_state_{index}"] = state.numpy()
+        for name, variables in (("random_state", self._random_states()), ("own", self._own_weights())):
+            for index, variable in enumerate(variables):
+                store[f"{name}_{index}"] = variable.numpy()
 
     def load_own_variables(self, store) -> None:
         self.step.assign(store["step"])
-        for index, state in enumerate(self._random_states()):
-            state.assign(store[f"random_state_{index}"])
+        for name, variables in (("random_state", self._random_states()), ("own", self._own_weights())):
+            for index, variable in enumerate(variables):
+                variable.assign(store[f"{name}_{index}"])
+
+    def _asset_folders(self, directory: str) -> Iterator[tuple]:
+        """The metrics that keep networks, and where: two metrics of one name in different folders."""
+        names = set()
+        for index, metric in enumerate(self.metrics):
+            if hasattr(metric, "save_assets"):
+                yield metric, Path(directory, str(index)) if metric.name in names else Path(directory)
+                names.add(metric.name)
 
     def save_assets(self, directory: str) -> None:
-        for metric in self.metrics:
-            if hasattr(metric, "save_assets"):
-                metric.save_assets(directory)
+        for metric, folder in self._asset_folders(directory):
+            folder.mkdir(exist_ok=True)
+            metric.save_assets(str(folder))
 
     def load_assets(self, directory: str) -> None:
-        for metric in self.metrics:
-            if hasattr(metric, "load_assets"):
-                metric.load_assets(directory)
+        for metric, folder in self._asset_folders(directory):
+            metric.load_assets(str(folder))
+
+    @functools.wraps(keras.Model.save)
+    def save(self, filepath, *args, **kwargs):
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(f"A GAN is saved as a `.keras` file: HDF5 cannot hold it. Received: {filepath}")
+        return super().save(filepath, *args, **kwargs)
 
     def get_config(self) -> dict:
         return super().get_config() | {

@@ -12,6 +12,8 @@ its features on the label's embedding (Miyato & Koyama 2018, https://arxiv.org/a
 import keras
 from keras import layers, ops
 
+from .checks import refuse_channels_first, whole_number
+
 KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
 TINY = 1e-6  # under the root of a variance, whose slope at 0 is infinite
@@ -54,6 +56,12 @@ def build_generator(
     images = generator(keras.random.normal((16, 64)))    # (16, 32, 32, 3)
     ```
     """
+    refuse_channels_first()
+    latent_dim, base_filters = (
+        whole_number("latent_dim", latent_dim),
+        whole_number("base_filters", base_filters),
+    )
+    num_classes = None if num_classes is None else whole_number("num_classes", num_classes)
     stages = _count_stages(image_shape)
     height, width, channels = image_shape
     start = (height >> stages, width >> stages, base_filters << (stages - 1))
@@ -125,6 +133,9 @@ def build_discriminator(
     logits = discriminator([images, labels])    # (16, 1)
     ```
     """
+    refuse_channels_first()
+    base_filters = whole_number("base_filters", base_filters)
+    num_classes = None if num_classes is None else whole_number("num_classes", num_classes)
     images = keras.Input(image_shape, name="images")
     x = images
     if translation:

@@ -44,13 +44,13 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     """
     shapes = input_shapes(generator)
     labels = _check_requested(generator, count, labels, is_conditional=len(shapes) == 2)
-    latents = np.random.default_rng(seed).standard_normal((count, shapes[0][-1]), np.float32)
-    call, image_shape = _compile(generator)
+    latents = np.random.default_rng(seed).standard_normal((count, *shapes[0][1:]), np.float32)
+    compiled, image_shape = _compile(generator)
     drawn = np.empty((count, *image_shape), np.uint8)
     for start in range(0, count, BATCH_SIZE):
         chunk = slice(start, start + BATCH_SIZE)
         inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
-        drawn[chunk] = to_uint8(keras.ops.convert_to_numpy(call(inputs)))
+        drawn[chunk] = to_uint8(keras.ops.convert_to_numpy(compiled(inputs)))
     return drawn
 
 
@@ -72,23 +72,53 @@ def input_shapes(network: keras.Model, role: str = "generator") -> list[tuple]:
     """Returns the shapes of a built network's inputs, functional or not, batch dimension first.
 
     Raises:
-        ValueError: when the network is not built.
+        ValueError: when the network is not built, or takes a dictionary.
     """
     if not network.built:
         raise ValueError(
             f"The {role} must be built: start it with `keras.Input`, or call it once on a batch."
         )
+    config = network.get_build_config() or {}
+    shapes = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()), None)
+    if isinstance(getattr(network, "input", None), dict) or isinstance(shapes, dict):
+        raise ValueError(f"The {role} must take a tensor, or a list of two: no dictionary of inputs.")
     if getattr(network, "inputs", None):
         return [tuple(tensor.shape) for tensor in network.inputs]
-    config = network.get_build_config() or {}
-    shape = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()))
-    return [tuple(shape)] if not isinstance(shape[-1], (list, tuple)) else [tuple(one) for one in shape]
+    return [tuple(shapes)] if not isinstance(shapes[-1], (list, tuple)) else [tuple(one) for one in shapes]
 
 
-def output_shape(network: keras.Model) -> tuple:
-    """Returns the shape of a built network's output, without the batch dimension."""
-    inputs = [keras.KerasTensor((1, *shape[1:])) for shape in input_shapes(network)]
-    return tuple(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs).shape[1:])
+def output_shape(network: keras.Model, role: str = "generator", image_shape: tuple | None = None) -> tuple:
+    """Returns the shape of a built network's output, without the batch dimension.
+
+    Args:
+        network: of one input, or of two, the labels second.
+        role: for messages.
+        image_shape: the shape of its first input, if it takes several.
+
+    Raises:
+        ValueError: when it cannot be called with such inputs, or has several outputs.
+    """
+    shapes = [(1, *shape[1:]) for shape in input_shapes(network, role)]
+    if image_shape is not None:
+        shapes[0] = (1, *image_shape)
+    inputs = [
+        keras.KerasTensor(shape, dtype) for shape, dtype in zip(shapes, ("float32", "int32"), strict=False)
+    ]
+    try:
+        outputs = keras.tree.flatten(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs))
+    except Exception as error:  # of the network's own code: any
+        reason = " ".join(str(error).split())[:300]
+        received = ", ".join(map(str, shapes))
+        raise ValueError(f"The {role} cannot be called with inputs of shapes {received}: {reason}") from error
+    if len(outputs) != 1:
+        raise ValueError(f"The {role} must have one output. Received: {len(outputs)} outputs")
+    return tuple(outputs[0].shape[1:])
+
+
+def call(network: keras.Model, inputs, training: bool = False):
+    """Calls a network. Returns its one output, also if the network returns it in a list."""
+    (output,) = keras.tree.flatten(network(inputs, training=training))
+    return output
 
 
 def load_trained_generator() -> keras.Model:
@@ -112,12 +142,12 @@ def _compile(generator: keras.Model):
     if generator not in _COMPILED:
         shapes, reference = input_shapes(generator), weakref.ref(generator)
         inputs = [tf.TensorSpec((None, *shapes[0][1:]), tf.float32), tf.TensorSpec((None,), tf.int32)]
-        call = tf.function(
-            lambda inputs: reference()(inputs, training=False),
+        compiled = tf.function(
+            lambda inputs: call(reference(), inputs),
             input_signature=[inputs if len(shapes) == 2 else inputs[0]],
             autograph=False,
         )
-        _COMPILED[generator] = call, output_shape(generator)
+        _COMPILED[generator] = compiled, output_shape(generator)
     return _COMPILED[generator]
 
 

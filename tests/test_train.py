@@ -297,7 +297,7 @@ def test_without_tensorflow_one_line_says_what_to_do():
     assert error.count("\n") == 1
     process = start(program=("-S", "-c", "from gan import GAN"))
     _, error = process.communicate(timeout=60)
-    assert error.splitlines()[-1].startswith("ModuleNotFoundError: keras is not installed")
+    assert error.splitlines()[-1].startswith("ModuleNotFoundError: tensorflow is not installed")
 
 
 @pytest.mark.slow

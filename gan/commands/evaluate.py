@@ -5,12 +5,14 @@ import contextlib
 import functools
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from ..files import write_whole
 from ..images import encode_png
 from ..metrics.classifiers import classifier_for
-from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy
+from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy, test_split
+from ..notice import Notice
 from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors
 from .runs import add_seed, hold, load_dataset, load_gan
@@ -38,16 +40,22 @@ def _evaluate(options: argparse.Namespace) -> None:
     folder = RunFolder(options.folder)
     gan = load_gan(options.folder)
     dataset = load_dataset(folder, options.dataset or folder.read_whole_config()["settings"]["dataset"])
-    with hold(folder.path):
-        folder.evaluation.mkdir(exist_ok=True)  # first: a folder that cannot be written costs no minutes
-        report = {"run": str(options.folder)} | _measure(gan, dataset, options)
-        print(json.dumps(report, indent=2) if options.json else f"{format_report(report)}\n", flush=True)
-        nearest = folder.evaluation / "nearest.png"
-        samples = gan.generate(10, seed=options.seed)
-        write_whole(nearest, encode_png(draw_nearest(samples, dataset.train_images)))
-        write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
+    with usage_errors():
+        test_split(dataset)  # first: what cannot be evaluated costs no minutes
+    report = {"run": str(options.folder)} | _measure(gan, dataset, options)
+    print(json.dumps(report, indent=2) if options.json else f"{format_report(report)}\n", flush=True)
+    nearest = draw_nearest(gan.generate(10, seed=options.seed), dataset.train_images)
+    try:
+        with hold(folder.path):
+            folder.evaluation.mkdir(exist_ok=True)
+            write_whole(folder.evaluation / "nearest.png", encode_png(nearest))
+            write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
+    except (OSError, UsageError) as error:
+        warnings.warn(f"the report is not kept in {folder.evaluation}: {error}", Notice, stacklevel=2)
+    else:
         if not options.json:
-            print(f"Samples, each beside the training images nearest to it: {shorten(nearest)}")
+            path = shorten(folder.evaluation / "nearest.png")
+            print(f"Samples, each beside the training images nearest to it: {path}")
 
 
 def _measure(gan, dataset, options: argparse.Namespace) -> dict:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from ..notice import Notice
 
+OTHER_BACKENDS = ("jax", "jaxlib", "torch", "openvino")  # of Keras
+
 
 class UsageError(Exception):
     """One line about a mistake that the user can correct."""
@@ -84,13 +86,24 @@ def notify(program: str, message) -> None:
     _print_line(f"{program}: NOTICE: {message}")
 
 
+def explain_missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Returns an error that says what to install or to set; or the error itself."""
+    if error.name in OTHER_BACKENDS:
+        setting = 'KERAS_BACKEND=tensorflow, or "backend": "tensorflow" in keras.json'
+        text = f"gan needs Keras's backend tensorflow: set {setting}. Received: {error.name}"
+    elif importlib.util.find_spec("tensorflow") is None or error.name == "keras":
+        text = (
+            f"tensorflow is not installed for {sys.executable}: set up the environment as the README says, "
+        )
+        text += "and use its Python (.venv/bin/python)"
+    else:
+        return error
+    return ModuleNotFoundError(text, name=error.name)
+
+
 def missing_package(program: str, error: ModuleNotFoundError) -> SystemExit:
-    """Prints one line about a package that is not installed. Returns the exit to raise."""
-    name = error.name if importlib.util.find_spec("tensorflow") else "tensorflow"  # which brings the others
-    _print_line(
-        f"{program}: error: {name} is not installed for {sys.executable}: set up the environment as the "
-        "README says, and use its Python (.venv/bin/python)"
-    )
+    """Prints one line about a package that is missing. Returns the exit to raise."""
+    _print_line(f"{program}: error: {explain_missing(error)}")
     return SystemExit(2)
 
 

@@ -25,6 +25,7 @@ class Dataset:
             in any file have their known name.
         source: a known name or an absolute path. `load(source)` loads the same data again.
         notice: a message for the user, or "".
+        class_names: the labels of the file, by class, if they were not 0, 1, 2, …; else None.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Dataset:
     test_images: np.ndarray | None = None
     test_labels: np.ndarray | None = None
     notice: str = ""
+    class_names: tuple[str, ...] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -69,12 +71,42 @@ class Dataset:
 def make_dataset(
     name: str, source: str, train_images, train_labels=None, test_images=None, test_labels=None
 ) -> Dataset:
-    """Checks the arrays that a reader found and converts them to a `Dataset`."""
+    """Checks the arrays that a reader found and converts them to a `Dataset`.
+
+    Labels that are not 0, 1, 2, … without gaps are numbered anew, in their order.
+    """
     train = Dataset(name, source, *_check_split(f"{source}: training", train_images, train_labels))
-    if test_images is None:
-        return train
-    test_images, test_labels = _check_split(f"{source}: test", test_images, test_labels, train)
-    return dataclasses.replace(train, test_images=test_images, test_labels=test_labels)
+    if test_images is not None:
+        test_images, test_labels = _check_split(f"{source}: test", test_images, test_labels, train)
+        train = dataclasses.replace(train, test_images=test_images, test_labels=test_labels)
+    return train if train.train_labels is None else _renumber(train)
+
+
+def _renumber(dataset: Dataset) -> Dataset:
+    """Numbers the classes that have training images from 0."""
+    found = np.unique(dataset.train_labels)
+    if len(found) == dataset.num_classes:
+        return dataset
+    train_labels = np.searchsorted(found, dataset.train_labels).astype(np.int32)
+    test_labels = dataset.test_labels
+    if test_labels is not None:
+        foreign = np.setdiff1d(test_labels, found)
+        if foreign.size:
+            expected = f"{dataset.source}: test labels must be among the training labels"
+            raise DataError(f"{expected}. Received: {', '.join(map(str, foreign[:5]))}")
+        test_labels = np.searchsorted(found, test_labels).astype(np.int32)
+    names = tuple(map(str, found))
+    notice = (
+        f"{dataset.source}: the labels {', '.join(names[:10])}{', …' * (len(names) > 10)} are the classes "
+    )
+    notice += f"0 to {len(names) - 1}"
+    changes = {
+        "train_labels": train_labels,
+        "test_labels": test_labels,
+        "class_names": names,
+        "notice": notice,
+    }
+    return dataclasses.replace(dataset, **changes)
 
 
 def _check_split(name: str, images, labels, train: Dataset | None = None) -> tuple:
@@ -88,13 +120,13 @@ def _check_split(name: str, images, labels, train: Dataset | None = None) -> tup
     shape = images.shape[1:]
     if max(shape) > LARGEST_SIDE:
         raise DataError(f"{name} images must have at most {LARGEST_SIDE} pixels a side. Received: {shape}")
-    num_classes, reason = len(images), "at most one class for each image"
+    num_classes, reason = None, ""
     if train is not None:
-        num_classes, reason = train.num_classes, "like the training labels"
+        num_classes, reason = train.num_classes, " (like the training labels)"
         if shape != train.image_shape:
             expected = f"the shape of the training images, {train.image_shape}"
             raise DataError(f"{name} images must have {expected}. Received: {shape}")
-    check_labels(images, labels, num_classes, f"{name} labels", f" ({reason})")
+    check_labels(images, labels, num_classes, f"{name} labels", reason)
     return images, None if labels is None else labels.astype(np.int32)
 
 

@@ -31,6 +31,8 @@ def load_idx_folder(folder: Path) -> Dataset:
 def _find_one(folder: Path, pattern: str) -> Path | None:
     """Finds a file, gzipped or plain; None for a missing file. Hidden files do not count."""
     found = sorted(path for path in folder.glob(pattern) if path.is_file() and path.name[0] != ".")
+    if len({path.name.removesuffix(".gz") for path in found}) == 1:
+        found = found[:1]  # one file, packed and unpacked
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: expected one file named {pattern}. Received: {names}. Keep one of them.")

@@ -64,7 +64,11 @@ def pipeline(
     # There is nothing to tune here, and the autotuning thread, which sleeps ever longer between its
     # turns, makes the end of `fit` wait for its next turn.
     options.autotune.enabled = False
-    return _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
+    dataset = _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
+    # For `GAN.fit`, which need not look at these batches again.
+    dataset.steps_per_pass = len(images) // batch_size
+    dataset.label_range = None if labels is None else (labels.min(), labels.max())
+    return dataset
 
 
 def validation_batches(

@@ -19,6 +19,7 @@ from ..files import cache_folder, check_asset, encode_weights, write_whole
 from ..images import to_float
 
 FEATURES = 64
+LAST = {"data_format": "channels_last"}  # whatever Keras's setting is
 BATCH_SIZE = 128
 TRAINING_STEPS = 6000
 MOST_PASSES = 500  # a small dataset gets fewer steps
@@ -64,10 +65,10 @@ class Classifier(keras.Model):
         self.body = keras.Sequential([keras.Input(self.image_shape)], name="body")
         kernels = ((24, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 2))  # filters, size, stride
         for seed, kernel in enumerate(kernels):
-            self.body.add(seeded(layers.Conv2D, seed, *kernel, padding="same", use_bias=False))
+            self.body.add(seeded(layers.Conv2D, seed, *kernel, padding="same", use_bias=False, **LAST))
             self.body.add(layers.BatchNormalization(momentum=0.95, dtype="float32"))
             self.body.add(layers.ReLU(dtype="float32"))
-        self.body.add(layers.Flatten(dtype="float32"))
+        self.body.add(layers.Flatten(dtype="float32", **LAST))
         self.body.add(layers.Dropout(0.3, seed=0, dtype="float32"))
         self.body.add(seeded(layers.Dense, 4, FEATURES, "relu"))
         self.head = seeded(layers.Dense, 5, num_classes, name="head")
@@ -204,9 +205,9 @@ def _load(path: Path, image_shape: tuple, num_classes: int, name: str) -> Classi
 def _augmented_batches(images: np.ndarray, labels: np.ndarray, batch_size: int):
     augment = keras.Sequential(
         [
-            layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", seed=1, dtype="float32"),
-            layers.RandomRotation(0.03, fill_mode="nearest", seed=2, dtype="float32"),
-            layers.RandomZoom(0.1, 0.1, fill_mode="nearest", seed=3, dtype="float32"),
+            layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", seed=1, dtype="float32", **LAST),
+            layers.RandomRotation(0.03, fill_mode="nearest", seed=2, dtype="float32", **LAST),
+            layers.RandomZoom(0.1, 0.1, fill_mode="nearest", seed=3, dtype="float32", **LAST),
         ]
     )
     batches = pipeline(images, labels, batch_size=batch_size, seed=0)

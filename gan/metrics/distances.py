@@ -123,10 +123,9 @@ def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, 
 
 
 def mean_and_covariance(count, total, products):
-    """Returns the mean and the unbiased covariance, from sums; NaN if the count is below two."""
+    """Returns the mean and the unbiased covariance, from sums; 0 if the count is 0, NaN if it is 1."""
     mean = total / ops.maximum(count, 1.0)
-    covariance = (products - count * mean[:, None] * mean[None, :]) / ops.maximum(count - 1.0, 1.0)
-    return mean, ops.where(count < 2.0, math.nan, covariance)
+    return mean, (products - count * mean[:, None] * mean[None, :]) / (count - 1.0)
 
 
 def frechet(mean, covariance, other_mean, other_covariance):
@@ -134,6 +133,8 @@ def frechet(mean, covariance, other_mean, other_covariance):
 
     The eigenvalues of C C' are those of the symmetric C^(1/2) C' C^(1/2).
     """
+    # 0, or NaN if a covariance is not finite. A NaN that is always there would stop a search for NaN.
+    nothing = 0.0 * (ops.sum(covariance) + ops.sum(other_covariance))
     is_finite = ops.all(ops.isfinite(covariance)) & ops.all(ops.isfinite(other_covariance))
     covariance, other_covariance = (
         ops.where(is_finite, one, ops.zeros_like(one)) for one in (covariance, other_covariance)
@@ -144,8 +145,7 @@ def frechet(mean, covariance, other_mean, other_covariance):
     product_values, _ = ops.linalg.eigh((product + ops.transpose(product)) / 2.0)
     overlap = ops.sum(ops.sqrt(ops.maximum(product_values, 0.0)))
     spread = ops.trace(covariance) + ops.trace(other_covariance) - 2.0 * overlap
-    distance = ops.maximum(ops.sum(ops.square(mean - other_mean)) + spread, 0.0)
-    return ops.where(is_finite, distance, math.nan)
+    return ops.maximum(ops.sum(ops.square(mean - other_mean)) + spread, 0.0) + nothing
 
 
 def sum_probabilities(logits):
@@ -157,7 +157,8 @@ def sum_probabilities(logits):
 
 
 def score(count, probabilities, negative_entropy):
-    """Returns exp(H(E[p]) - E[H(p)]), from sums; NaN if the count is zero."""
+    """Returns exp(H(E[p]) - E[H(p)]), from sums; 1 if the count is zero."""
+    count = ops.maximum(count, 1.0)
     mean = probabilities / count
     entropy_of_mean = -ops.sum(mean * ops.log(ops.maximum(mean, keras.config.epsilon() ** 2)))
     return ops.exp(entropy_of_mean + negative_entropy / count)

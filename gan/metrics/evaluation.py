@@ -95,7 +95,7 @@ def evaluate(
     print(format_report(report))
     ```
     """
-    test_images, test_labels = _test_split(dataset)
+    test_images, test_labels = test_split(dataset)
     count = min(MOST_IMAGES, len(test_images), len(dataset.train_images) // 2)
     order = np.random.default_rng(seed).permutation(len(dataset.train_images))
     floor, reference = order[:count], order[count : 2 * count]
@@ -145,7 +145,7 @@ def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
         pass  # not measured yet
     order = np.random.default_rng(0).permutation(len(dataset.train_images))
     accuracy = classification_accuracy(
-        dataset.train_images[order], dataset.train_labels[order], *_test_split(dataset), verbose=verbose
+        dataset.train_images[order], dataset.train_labels[order], *test_split(dataset), verbose=verbose
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,12 @@ class _Classified:
         return float(is_correct.mean()) if len(is_correct) else None
 
 
-def _test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the labeled test images.
+
+    Raises:
+        ValueError: if there are none.
+    """
     if dataset.test_images is None or dataset.test_labels is None:
         raise ValueError(f"{dataset.source} has no labeled test images to compare with")
     return dataset.test_images, dataset.test_labels

@@ -36,6 +36,11 @@ class QualityMetric(keras.metrics.Metric):
         if not callable(self._callable):
             raise ValueError(f"`network` must be a name or a Keras model. Received: network={network!r}")
 
+    @property
+    def image_shape(self) -> tuple | None:
+        """(height, width, channels) of the images that the network takes."""
+        return _image_shape(self._callable)
+
     def _add_sums(self, prefix: str = "", **shapes: tuple) -> list[keras.Variable]:
         add = functools.partial(self.add_variable, initializer="zeros", dtype=SUMS)
         return [add(shape, name=prefix + name) for name, shape in shapes.items()]
@@ -62,8 +67,8 @@ class FrechetDistance(QualityMetric):
 
     Two Gaussians with the features' means and covariances have the distance
     |m - m'|^2 + Tr(C + C' - 2 (C C')^(1/2)). It is 0 if both agree. It depends on the number of images, and
-    more strongly the fewer they are. It is NaN before two images were seen, and after a feature that is not
-    finite. Reference: Heusel et al. 2017, https://arxiv.org/abs/1706.08500, equation 6.
+    more strongly the fewer they are. It is NaN for a single image, and after a feature that is not finite.
+    Reference: Heusel et al. 2017, https://arxiv.org/abs/1706.08500, equation 6.
 
     Args:
         network: "mnist" or "digits"; or a model of images to features (batch, length); or a model with a
@@ -78,6 +83,8 @@ class FrechetDistance(QualityMetric):
     gan.fit(dataset, steps_per_epoch=900, epochs=20, validation_data=test_dataset, callbacks=[stop])
     ```
     """
+
+    direction = "min"  # for `EarlyStopping` and its kin: less is better
 
     def __init__(self, network="mnist", name: str = "frechet_distance", dtype=None):
         super().__init__(network, name, dtype)
@@ -112,6 +119,8 @@ class ClassifierScore(QualityMetric):
         name: the metric's name in the logs.
     """
 
+    direction = "max"
+
     def __init__(self, network="mnist", name: str = "classifier_score", dtype=None):
         super().__init__(network, name, dtype)
         length = _output_length(self._callable, self._callable)
@@ -138,6 +147,8 @@ class ClassBalance(QualityMetric):
             `class_share_1`, ….
     """
 
+    direction = "max"
+
     def __init__(
         self, network="mnist", name: str = "smallest_class_share", dtype=None, per_class: bool = False
     ):
@@ -161,9 +172,13 @@ class ClassBalance(QualityMetric):
         return super().get_config() | {"per_class": self.per_class}
 
 
+def _image_shape(network) -> tuple | None:
+    return getattr(network, "image_shape", None) or tuple(getattr(network, "input_shape", (None,))[1:])
+
+
 def _output_length(network, function: Callable) -> int:
     """Returns the length of the vectors that a network makes of images."""
-    shape = getattr(network, "image_shape", None) or getattr(network, "input_shape", (None,))[1:]
+    shape = _image_shape(network)
     if not shape or None in shape:
         expected = "a built Keras model with a fixed image size, as its `keras.Input` gives it"
         raise ValueError(f"`network` must be {expected}. Received: network={network!r}")

@@ -26,6 +26,7 @@ def describe_run(settings: Settings, dataset) -> dict:
             "images": len(dataset.train_images),
             "image_shape": list(dataset.image_shape),
             "num_classes": dataset.num_classes,
+            "class_names": dataset.class_names,
             "checksum": dataset.checksum,
             "notice": dataset.notice,
         },

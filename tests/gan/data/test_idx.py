@@ -97,9 +97,16 @@ def test_idx_folder_of_training_images_alone(tmp_path):
     assert dataset.test_images is None
 
 
+def test_a_file_may_be_there_packed_and_unpacked(tmp_path):
+    folder = write_idx_folder(tmp_path / "mine")
+    for path in list(folder.iterdir()):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    np.testing.assert_array_equal(load(str(folder)).train_images, FOLDER_IMAGES)
+
+
 def test_ambiguous_and_empty_folders_are_refused(tmp_path):
     folder = write_idx_folder(tmp_path / "mine")
-    (folder / "train-images-idx3-ubyte.gz").touch()
+    (folder / "other-train-images-idx3-ubyte").touch()
     with pytest.raises(DataError, match="Keep one of them"):
         load(str(folder))
     (tmp_path / "empty").mkdir()

@@ -1,0 +1,201 @@
+"""What `fit` and `evaluate` are given: usable data train, other data get one line, whatever kind they are."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conftest import BATCH_SIZE, make_gan, make_images, make_labels
+from gan.data import load, pipeline
+
+FLOATS = make_images().astype(np.float32) / 127.5 - 1
+LABELS = make_labels()
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        rows = slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE)
+        return tuple(array[rows] for array in self.arrays)
+
+
+def as_generator(*arrays):
+    batches = Batches(*arrays)
+    return (batches[index] for index in range(5))
+
+
+def as_dataset(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(BATCH_SIZE)
+
+
+def as_unknown_sides(*arrays):
+    """As `decode_png` makes them."""
+    shapes = [[None] * array.ndim for array in arrays]
+
+    def forget(*parts):
+        return tuple(tf.ensure_shape(tf.numpy_function(lambda x: x, [part], part.dtype), shape)
+                     for part, shape in zip(parts, shapes, strict=True))  # fmt: skip
+
+    return as_dataset(*arrays).map(forget)
+
+
+KINDS = {
+    "PyDataset": Batches,
+    "generator": as_generator,
+    "tf.data": as_dataset,
+    "unknown sides": as_unknown_sides,
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    "images", [make_images(), FLOATS, FLOATS * 0.5 - 0.5, make_images() * 0], ids=range(4)
+)
+def test_usable_images_train_without_a_word(kind, images):
+    gan = make_gan(3)
+    gan.fit(kind(images, LABELS[:, None]), steps_per_epoch=5, verbose=0)
+    assert int(gan.step) == 5
+
+
+WRONG = {
+    "pixels as floats": ((make_images().astype(np.float32), LABELS), r"\[-1, 1\].*from \d+ to 25\d"),
+    "labels from 1": ((FLOATS, LABELS + 1), r"0\.\.2.*from 1 to 3"),
+    "a label of -1": ((FLOATS, LABELS - 1), r"0\.\.2.*from -1 to 1"),
+    "one-hot labels": ((FLOATS, np.eye(3, dtype=np.int32)[LABELS]), r"needs batches of \(images, labels\)"),
+    "labels as text": ((FLOATS, LABELS.astype(str)), "abels"),
+    "no labels": ((FLOATS,), r"needs batches of \(images, labels\).*\(batch, 8, 8, 1\)"),
+    "another size": ((FLOATS.repeat(2, axis=1), LABELS), r"\(batch, 8, 8, 1\)"),
+    "weights": ((FLOATS, LABELS, np.ones(40, np.float32)), "cannot use sample or class weights"),
+}
+
+
+@pytest.mark.parametrize("arrays, message", WRONG.values(), ids=WRONG)
+def test_wrong_batches_get_one_line(kind, arrays, message):
+    gan = make_gan(3)
+    gan.compile()  # a step that was never traced
+    for call in (
+        lambda: gan.fit(kind(*arrays), verbose=0),
+        lambda: gan.evaluate(kind(*arrays), verbose=0),
+        lambda: gan.fit(FLOATS, LABELS, batch_size=8, validation_data=kind(*arrays), verbose=0),
+    ):
+        with pytest.raises(ValueError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_a_wrong_label_late_in_the_data_is_found():
+    labels = LABELS.copy()
+    labels[-1] = 3
+    gan = make_gan(3)
+    with pytest.raises(ValueError, match=r"0\.\.2.*to 3"):
+        gan.fit(as_dataset(FLOATS, labels), verbose=0)
+    assert int(gan.step) >= 3  # those before it were drawn once, and used
+
+
+def test_the_data_are_drawn_once():
+    drawn = []
+
+    def note(images):
+        drawn.append(len(images))
+        return images
+
+    data = as_dataset(make_images()).map(
+        lambda images: tf.ensure_shape(tf.numpy_function(note, [images], images.dtype), (None, 8, 8, 1))
+    )
+    make_gan().fit(data, verbose=0)
+    assert drawn == [BATCH_SIZE] * 5
+
+
+SUSPICIOUS = {
+    "[0, 1]": make_images() / np.float32(255),
+    "0..16": make_images() // 16,
+    "binary": make_images() // 128,
+}
+
+
+@pytest.mark.parametrize("images", SUSPICIOUS.values(), ids=SUSPICIOUS)
+def test_suspicious_ranges_get_one_warning(kind, images):
+    gan = make_gan()
+    with pytest.warns(
+        UserWarning, match=r"range (\[-1, 1\]|0\.\.255).*Received: values from 0 to "
+    ) as caught:
+        gan.fit(kind(images), steps_per_epoch=5, verbose=0)
+    assert len([one for one in caught if "range" in str(one.message)]) == 1
+    assert int(gan.step) == 5
+
+
+def test_labels_without_classes_are_dropped(kind):
+    gan = make_gan()
+    gan.fit(kind(FLOATS, LABELS), steps_per_epoch=5, verbose=0)
+    assert int(gan.step) == 5
+
+
+STRUCTURES = {
+    "dictionary": tf.data.Dataset.from_tensor_slices({"image": FLOATS, "label": LABELS}).batch(8),
+    "nested": tf.data.Dataset.from_tensor_slices(((FLOATS, LABELS),)).batch(8),
+    "list": [FLOATS, LABELS],
+    "tuple": (FLOATS, LABELS),
+    "list of images": list(FLOATS),
+    "dictionary of arrays": {"image": FLOATS, "label": LABELS},
+    "unknown rank": tf.data.Dataset.from_generator(lambda: iter(FLOATS), output_types=tf.float32).batch(8),
+}
+
+
+@pytest.mark.parametrize("data", STRUCTURES.values(), ids=STRUCTURES)
+def test_other_structures_are_told_what_a_batch_is(data):
+    for call in (make_gan(3).fit, make_gan(3).evaluate):
+        with pytest.raises(ValueError, match=r"images of shape \(batch, 8, 8, 1\).*Received: ") as error:
+            call(data, verbose=0)
+        assert len(str(error.value)) < 600
+
+
+def test_endless_data_need_a_number_of_steps():
+    data = pipeline(make_images(), batch_size=BATCH_SIZE, seed=0)
+    gan = make_gan()
+    for call, name in (
+        (lambda: gan.fit(data), "steps_per_epoch"),
+        (lambda: gan.evaluate(data), "steps"),
+        (lambda: gan.fit(make_images(), validation_data=data), "validation_steps"),
+        (lambda: gan.fit(data, None, BATCH_SIZE, 2), "steps_per_epoch"),
+    ):
+        with pytest.raises(ValueError, match=f"endless: give `{name}`.*has 5 steps"):
+            call()
+    with pytest.raises(ValueError, match="endless: give `steps_per_epoch`"):
+        gan.fit(as_dataset(make_images()).repeat())
+
+
+def test_a_pipelines_labels_are_held_against_the_classes():
+    data = pipeline(make_images(), LABELS + 1, batch_size=BATCH_SIZE, seed=0)
+    with pytest.raises(ValueError, match=r"0\.\.2.*from 1 to 3"):
+        make_gan(3).fit(data, steps_per_epoch=2)
+
+
+def test_positional_steps_are_checked_too():
+    gan = make_gan(steps_per_execution=2)
+    with pytest.raises(ValueError, match="`steps_per_execution` must divide `steps_per_epoch`"):
+        gan.fit(make_images(), None, 8, 1, 0, None, 0.0, None, False, None, None, 0, 3)
+
+
+def test_the_digits_raise_no_warning():
+    digits = load("digits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for images in (
+            digits.train_images[:64, 10:18, 10:18],
+            digits.train_images[:64, 10:18, 10:18] / 127.5 - 1,
+        ):
+            make_gan().fit(
+                as_dataset(images.astype(images.dtype if images.dtype == np.uint8 else np.float32)), verbose=0
+            )
