@@ -240,8 +240,11 @@ def _check_fit(model: keras.Model, weights: Path) -> None:
         raise ValueError(
             f"{weights} is whole, but this model is not compiled: compile it before you restore it"
         )
-    with h5py.File(weights) as file:
-        has_average = "average_generator" in file
+    try:
+        with h5py.File(weights) as file:
+            has_average = "average_generator" in file
+    except OSError:  # no HDF5 file, although its checksum is right: `_load` says so
+        return
     if hasattr(model, "average_generator") and has_average != (model.average_generator is not None):
         difference = "lacks the average" if has_average else "has an average"
         raise ValueError(f"{weights} is whole, but this model {difference}: see `ema_half_life_images`")

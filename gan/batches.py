@@ -236,7 +236,7 @@ def _warn_of_range(images: np.ndarray) -> bool:
         advice = "Float images have the range [-1, 1]: scale [0, 1] by `images * 2 - 1`"
     else:
         return False
-    warnings.warn(f"{advice}. Received: values from {low:g} to {high:g}", stacklevel=2)
+    warnings.warn(f"{advice}. Received: values from {float(low):g} to {float(high):g}", stacklevel=2)
     return True
 
 
@@ -244,6 +244,8 @@ def _describe(received) -> str:
     """What was received in place of a batch, in one line."""
     if isinstance(received, dict):
         return f"a dictionary with the keys {', '.join(map(repr, received))}; map it to a tuple"
+    if "Ragged" in type(received).__name__:
+        return f"a {type(received).__name__}; call `.to_tensor()`"
     if isinstance(received, (list, tuple)) and len(received) > 3:
         return f"a {type(received).__name__} of {len(received)} parts"
     if isinstance(received, (list, tuple)):

@@ -38,6 +38,10 @@ def check_networks(generator, discriminator, num_classes: int | None) -> tuple[t
     if logit_shape != (1,):
         expected = "The discriminator must give one logit for each image, of shape (batch, 1)"
         raise ValueError(f"{expected}. Received: shape=(batch, {_join(logit_shape)})")
+    shared = {id(v) for v in generator.variables} & {id(v) for v in discriminator.variables}
+    if shared:
+        names = ", ".join(v.path for v in generator.variables if id(v) in shared)
+        raise ValueError(f"The two networks must not share layers: each has an optimizer. Received: {names}")
     return latent_shape, generated_shape
 
 
@@ -47,7 +51,10 @@ def _input_shapes(role: str, network: keras.Model, num_classes: int | None) -> l
     first = "latents" if role == "generator" else "images"
     expected = [first] if num_classes is None else [first, "labels"]
     is_right = len(shapes) == len(expected) and shapes[0] != ()
-    if not is_right or (num_classes is not None and shapes[1] not in ((), (1,))):
+    label_shapes = (
+        ((), (1,)) if getattr(network, "inputs", None) else ((),)
+    )  # Keras fits those of functional models
+    if not is_right or (num_classes is not None and shapes[1] not in label_shapes):
         takes = f"must take {len(expected)} input(s), {' and '.join(expected)}"
         takes += "" if num_classes is None else ", labels of shape (batch,)"
         received = ", ".join(f"(batch, {_join(shape)})" for shape in shapes)

@@ -41,7 +41,7 @@ def check_range(images: np.ndarray) -> None:
     """
     if images.dtype == np.uint8 or not images.size:
         return
-    if not np.issubdtype(images.dtype, np.floating):
+    if not (np.issubdtype(images.dtype, np.floating) or images.dtype.name == "bfloat16"):
         expected = "Images must be uint8 (0..255) or floats in [-1, 1]"
         raise ValueError(f"{expected}. Received: dtype={images.dtype}")
     low, high = float(images.min()), float(images.max())

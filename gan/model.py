@@ -415,6 +415,8 @@ class GAN(keras.Model):
         return copy
 
     def call(self, inputs):
+        if tf.executing_eagerly():
+            self._begin()
         return sampling.call(self.sampler, inputs)
 
     def generate(self, count: int, labels=None, seed: int | None = None) -> np.ndarray:
