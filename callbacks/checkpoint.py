@@ -243,7 +243,7 @@ def _check_fit(model: keras.Model, weights: Path) -> None:
     try:
         with h5py.File(weights) as file:
             has_average = "average_generator" in file
-    except OSError:  # no HDF5 file, although its checksum is right: `_load` says so
+    except Exception:  # no HDF5 file, although its checksum is right: `_load` says so
         return
     if hasattr(model, "average_generator") and has_average != (model.average_generator is not None):
         difference = "lacks the average" if has_average else "has an average"

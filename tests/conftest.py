@@ -75,7 +75,7 @@ class Pool:
         self.others.clear()
 
     def note_data(self, gan, data) -> None:
-        """A GAN that was fit on other shapes keeps a trace for any of them, whose arithmetic rounds otherwise."""
+        """Leaves out a GAN that was fit on other shapes: its trace for any shape rounds otherwise."""
         spec = getattr(data, "element_spec", None)
         images = spec[0] if isinstance(spec, tuple) else spec
         if images is None or images.shape != (BATCH_SIZE, *IMAGE_SHAPE):
