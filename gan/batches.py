@@ -1,8 +1,8 @@
-"""What `fit`, `evaluate` and their kin are given: checked on the host, before the step sees it.
+"""Checks the data of `fit` and `evaluate` on the host, before the train step gets them.
 
-Arrays are checked at once, other data batch by batch as they come: no batch is drawn twice. The checks of a
-`tf.data` pipeline are part of it, for XLA drops assertions from the step, and a graph makes other errors of
-them.
+Arrays are checked at once. Other data are checked batch by batch, and no batch is drawn twice. The checks of a
+`tf.data` pipeline are part of the pipeline: XLA drops assertions from the train step, and a graph raises other
+errors than ValueError.
 """
 
 import contextlib

@@ -77,7 +77,7 @@ def local_path(path: Path | str) -> Path:
     """Returns a path of this machine.
 
     Raises:
-        ValueError: for an address, of which `Path` would make a folder here.
+        ValueError: for an address such as gs://bucket. `Path` would make a local folder of that name.
     """
     if "://" in str(path):
         raise ValueError(f"This callback writes to local folders only. Received: {path}")

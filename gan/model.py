@@ -357,7 +357,7 @@ class GAN(keras.Model):
             return super().fit(**{name: value for name, value in given.items() if name != "self"})
 
     def _choose_directions(self, callbacks) -> None:
-        """Tells `EarlyStopping` and its kin whether less or more of what they watch is better."""
+        """Tells callbacks such as `EarlyStopping` whether a smaller or a larger value of a metric is better."""
         directions = {metric.name: getattr(metric, "direction", None) for metric in self.metrics}
         directions |= dict.fromkeys(("loss", "d_loss", "g_loss", "penalty"), "min")
         inner = getattr(callbacks, "callbacks", callbacks) or []
@@ -394,6 +394,7 @@ class GAN(keras.Model):
 
     @functools.wraps(keras.Model.test_on_batch)
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        self._begin()
         data = BatchChecks(self.image_shape, self.num_classes)
         data.refuse_weights({"sample_weight": sample_weight}, "sample_weight")
         return super().test_on_batch(**data.check(x, y), return_dict=return_dict)

@@ -73,7 +73,7 @@ def make_dataset(
 ) -> Dataset:
     """Checks the arrays that a reader found and converts them to a `Dataset`.
 
-    Labels that are not 0, 1, 2, … without gaps are numbered anew, in their order.
+    Labels that are not 0, 1, 2, … without gaps get these numbers, in their order.
     """
     train = Dataset(name, source, *_check_split(f"{source}: training", train_images, train_labels))
     if test_images is not None:

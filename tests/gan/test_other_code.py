@@ -159,10 +159,10 @@ def test_what_layers_add_counts_in_the_loss_of_their_network():
 
     plain = losses(dense_generator, dense_discriminator)
     drawn = losses(lambda: dense_generator(Adds()), dense_discriminator)
-    judged = losses(
+    with_discriminator = losses(
         dense_generator, lambda: keras.Sequential([keras.Input(SHAPE), Adds(), *dense_discriminator().layers])
     )
-    for before, generator, discriminator in zip(plain, drawn, judged, strict=True):
+    for before, generator, discriminator in zip(plain, drawn, with_discriminator, strict=True):
         assert generator["g_loss"] - before["g_loss"] == pytest.approx(0.25, abs=1e-5)
         assert generator["d_loss"] == pytest.approx(before["d_loss"], abs=1e-5)
         assert discriminator["d_loss"] - before["d_loss"] == pytest.approx(0.5, abs=1e-5)  # two calls
@@ -202,7 +202,7 @@ def test_a_subclass_adds_state_that_is_saved(tmp_path):
     gan = Counting(dense_generator(), dense_discriminator())
     gan.compile()
     logs = gan.fit(IMAGES, batch_size=8, epochs=2, verbose=0).history
-    assert logs["images_seen"] == [40, 40]  # a metric begins anew with each epoch
+    assert logs["images_seen"] == [40, 40]  # a metric is reset before each epoch
     gan.save_weights(tmp_path / "gan.weights.h5")
     again = Counting(dense_generator(), dense_discriminator())
     again.compile()

@@ -37,7 +37,7 @@ def make_generator():
 
 
 @keras.saving.register_keras_serializable("stranger")
-class Judge(keras.Model):
+class MyDiscriminator(keras.Model):
     def __init__(self, filters=8, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
@@ -83,9 +83,9 @@ def fit(gan, epochs, initial_epoch=0):
 def main(what):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     if what == "begin":
-        judge = Judge()
-        judge(np.zeros((1, *SHAPE), np.float32))
-        gan = MyGAN(make_generator(), judge)
+        discriminator = MyDiscriminator()
+        discriminator(np.zeros((1, *SHAPE), np.float32))
+        gan = MyGAN(make_generator(), discriminator)
         gan.compile("adam", metrics=[])
         history = fit(gan, 2).history
         gan.save("gan.keras")
