@@ -32,12 +32,18 @@ def copy_network(network: keras.Model, scope: str = "copy") -> keras.Model:
     return copy
 
 
+def _has_lambda(network: keras.Model) -> bool:
+    layers = network.layers
+    nested = [layer for layer in layers if isinstance(layer, keras.Model)]
+    return any(isinstance(layer, keras.layers.Lambda) for layer in layers) or any(map(_has_lambda, nested))
+
+
 def _clone(network: keras.Model) -> keras.Model:
-    has_lambda = any(isinstance(layer, keras.layers.Lambda) for layer in network._flatten_layers())
-    if not has_lambda:
+    """Rebuilds a network from its config. Lambda layers have no weights and are used by both networks."""
+    if not _has_lambda(network):
         return keras.models.clone_model(network)
 
-    def copy_layer(layer):  # a Lambda has no weights, and Keras makes none from a config
+    def copy_layer(layer):  # Keras rebuilds no Lambda from its config
         is_lambda = isinstance(layer, keras.layers.Lambda)
         return layer if is_lambda else type(layer).from_config(layer.get_config())
 

@@ -1,8 +1,8 @@
 """Checks the data of `fit` and `evaluate` on the host, before the train step gets them.
 
-Arrays are checked at once. Other data are checked batch by batch, and no batch is drawn twice. The checks of a
-`tf.data` pipeline are part of the pipeline: XLA drops assertions from the train step, and a graph raises other
-errors than ValueError.
+Arrays are checked at once. Other data are checked batch by batch, and no batch is drawn twice. The checks of
+a `tf.data` pipeline are part of the pipeline: XLA drops assertions from the train step, and a graph raises
+other errors than ValueError.
 """
 
 import contextlib

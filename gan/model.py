@@ -334,7 +334,7 @@ class GAN(keras.Model):
         self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
 
     def _begin(self) -> None:
-        """Makes the average draw as the generator before the first step, in case its weights were loaded."""
+        """Before the first step, copies the generator's weights to its average: they may have been loaded."""
         if tf.distribute.has_strategy():
             checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
         if self.average_generator is not None and int(self.step.numpy()) == 0:
@@ -357,7 +357,7 @@ class GAN(keras.Model):
             return super().fit(**{name: value for name, value in given.items() if name != "self"})
 
     def _choose_directions(self, callbacks) -> None:
-        """Tells callbacks such as `EarlyStopping` whether a smaller or a larger value of a metric is better."""
+        """Tells callbacks such as `EarlyStopping` whether smaller or larger values are better."""
         directions = {metric.name: getattr(metric, "direction", None) for metric in self.metrics}
         directions |= dict.fromkeys(("loss", "d_loss", "g_loss", "penalty"), "min")
         inner = getattr(callbacks, "callbacks", callbacks) or []

@@ -84,7 +84,7 @@ class FrechetDistance(QualityMetric):
     ```
     """
 
-    direction = "min"  # for `EarlyStopping` and its kin: less is better
+    direction = "min"  # for `EarlyStopping`: smaller is better
 
     def __init__(self, network="mnist", name: str = "frechet_distance", dtype=None):
         super().__init__(network, name, dtype)
