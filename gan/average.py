@@ -32,6 +32,18 @@ def copy_network(network: keras.Model, scope: str = "copy") -> keras.Model:
     return copy
 
 
+def make_average(network: keras.Model) -> keras.Model:
+    """Returns the copy of a network that will hold the moving average of its weights.
+
+    Raises:
+        ValueError: as `copy_network`.
+    """
+    average = copy_network(network, scope="average")
+    average.trainable = False
+    average.name = f"{network.name}_average"
+    return average
+
+
 def _has_lambda(network: keras.Model) -> bool:
     layers = network.layers
     nested = [layer for layer in layers if isinstance(layer, keras.Model)]

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import checks, images, losses, penalties, sampling
-from .average import copy_network, update_average
+from .average import copy_network, make_average, update_average
 from .batches import BatchChecks
 from .latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
 from .losses import added_losses, sum_added
@@ -96,11 +96,7 @@ class GAN(keras.Model):
         self.num_classes = num_classes
         self.seed = int(seed)
         self.ema_half_life_images = ema_half_life_images
-        self.average_generator = None
-        if ema_half_life_images is not None:
-            self.average_generator = copy_network(generator, scope="average")
-            self.average_generator.trainable = False
-            self.average_generator.name = f"{generator.name}_average"
+        self.average_generator = None if ema_half_life_images is None else make_average(generator)
         counter = {"shape": (), "dtype": "int64", "trainable": False, "initializer": "zeros"}
         aggregation = {"aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", **counter, **aggregation)
