@@ -78,7 +78,7 @@ class Pool:
         """Leaves out a GAN that was fit on other shapes: its trace for any shape rounds otherwise."""
         spec = getattr(data, "element_spec", None)
         images = spec[0] if isinstance(spec, tuple) else spec
-        if images is None or images.shape != (BATCH_SIZE, *IMAGE_SHAPE):
+        if getattr(images, "shape", None) != (BATCH_SIZE, *IMAGE_SHAPE):
             self.others.add(id(gan))
 
     def _describe(self, gan) -> list:
