@@ -23,7 +23,7 @@ def test_an_absent_source_is_named_in_one_line(somewhere, source):
 
 def test_the_real_mnist(mnist_path):
     mnist = load(os.fspath(mnist_path))
-    assert (mnist.name, mnist.source) == ("mnist", str(mnist_path))
+    assert (mnist.name, mnist.source) == ("mnist", str(mnist_path.resolve()))
     assert mnist.train_images.shape == (60000, 28, 28, 1)
     assert mnist.test_images.shape == (10000, 28, 28, 1)
     expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
