@@ -17,6 +17,8 @@ from . import images as image_values
 from .sampling import check_labels
 
 MOST_LEVELS = 16  # uint8 images without a value above are binary, or of 0..16
+ONE_HOT = " (one-hot labels become integers by `argmax(-1)`)"
+TWO_ARGUMENTS = " (give the images as `x`, the labels as `y`)"
 
 
 class BatchChecks:
@@ -91,6 +93,8 @@ class BatchChecks:
             return _CheckedPyDataset(x, self), y
         if hasattr(x, "__next__"):
             return (self._check_batch(batch, index) for index, batch in enumerate(x)), y
+        if isinstance(x, (list, tuple)):
+            self._refuse_structure(x, TWO_ARGUMENTS if len(x) == 2 else "")
         return self._check_values(x, y, is_first=True)
 
     def _refuse_endless(self, is_endless: bool, data, steps: int | None, steps_name: str) -> None:
@@ -125,7 +129,7 @@ class BatchChecks:
                     self._refuse_structure(images)
                 labels = np.asarray(labels)
                 if labels.shape not in ((len(values),), (len(values), 1)):
-                    self._refuse_structure((images, labels))
+                    self._refuse_structure((images, labels), ONE_HOT)
                 check_labels(labels, self.num_classes)
         except ValueError as error:
             self._problem = error
@@ -144,13 +148,12 @@ class BatchChecks:
             self._refuse_structure(spec)
         if not (dtype == tf.uint8 or dtype.is_floating):
             self._refuse(f"Images must be uint8 (0..255) or floats in [-1, 1]. Received: dtype={dtype.name}")
-        if self.num_classes is not None and (
-            len(parts) == 1
-            or not parts[1].dtype.is_integer
-            or parts[1].shape.rank is None
-            or parts[1].shape[1:] not in ((), (1,), (None,))
-        ):
-            self._refuse_structure(spec)
+        if self.num_classes is not None:
+            if len(parts) == 1 or parts[1].shape.rank is None:
+                self._refuse_structure(spec)
+            if parts[1].shape[1:] not in ((), (1,), (None,)):
+                self._refuse_structure(spec, ONE_HOT)
+            check_labels(np.zeros(1, parts[1].dtype.as_numpy_dtype), self.num_classes)
         labels_seen = getattr(dataset, "label_range", None)  # of `gan.data.pipeline`, which checks its arrays
         if hasattr(dataset, "steps_per_pass"):
             if labels_seen is not None and self.num_classes is not None:
@@ -192,7 +195,7 @@ class BatchChecks:
         self._problem = ValueError(message)
         raise self._problem
 
-    def _refuse_structure(self, received) -> None:
+    def _refuse_structure(self, received, advice: str = "") -> None:
         shape = ", ".join(map(str, self.image_shape))
         batch = f"images of shape (batch, {shape}), uint8 (0..255) or floats in [-1, 1]"
         if self.num_classes is None:
@@ -200,7 +203,7 @@ class BatchChecks:
         else:
             expected = f"A conditional GAN needs batches of (images, labels): {batch}; and integer labels of "
             expected += f"shape (batch,) in 0..{self.num_classes - 1}"
-        self._refuse(f"{expected}. Received: {_describe(received)}")
+        self._refuse(f"{expected}. Received: {_describe(received)}{advice}")
 
 
 class _CheckedPyDataset(keras.utils.PyDataset):

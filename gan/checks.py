@@ -4,9 +4,10 @@ import numbers
 import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from .sampling import input_shapes, output_shape
+from .sampling import check_labels, input_shapes, output_shape
 
 
 def check_networks(generator, discriminator, num_classes: int | None) -> tuple[tuple, tuple]:
@@ -89,6 +90,33 @@ def whole_number(name: str, number: int) -> int:
     if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
         raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={number!r}")
     return int(number)
+
+
+def check_inputs(inputs, latent_shape: tuple, num_classes: int | None) -> None:
+    """Checks the arrays that `predict` draws images from: latents, or latents and labels.
+
+    Other data, such as a `tf.data.Dataset`, are left to Keras.
+
+    Raises:
+        ValueError: saying what they must be.
+    """
+    parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    if not all(hasattr(part, "shape") for part in parts):
+        return
+    expected = f"latents of shape (batch, {_join(latent_shape)})"
+    if num_classes is not None:
+        expected = f"[latents, labels]: {expected}, and integer labels of shape (batch,)"
+    is_right = len(parts) == (1 if num_classes is None else 2) and tuple(parts[0].shape[1:]) == latent_shape
+    if not is_right or (num_classes is not None and tuple(parts[1].shape) not in _label_shapes(parts[0])):
+        received = " and ".join(f"shape {tuple(part.shape)}" for part in parts)
+        raise ValueError(f"`predict` takes {expected}. Received: {received}")
+    if num_classes is not None:
+        check_labels(np.asarray(parts[1]).astype(np.int64), num_classes)
+
+
+def _label_shapes(examples) -> list[tuple]:
+    """The shapes that the labels of some examples may have."""
+    return [(len(examples),), (len(examples), 1)]
 
 
 def check_scope(created: tf.distribute.Strategy, used: tf.distribute.Strategy) -> None:
@@ -191,6 +219,12 @@ def check_even_split(images, replicas: int) -> None:
         )
 
 
+def uses_float16(*models: keras.Model) -> bool:
+    """Whether a model or one of its layers computes in float16, whose small gradients need loss scaling."""
+    layers = [layer for model in models for layer in (model, *model.layers)]
+    return any(layer.compute_dtype == "float16" for layer in layers)
+
+
 def warn_of_sigmoids(generator: keras.Model, discriminator: keras.Model) -> None:
     """Warns when a network ends in a sigmoid."""
     if _ends_in_sigmoid(discriminator):
@@ -202,7 +236,9 @@ def warn_of_sigmoids(generator: keras.Model, discriminator: keras.Model) -> None
 
 
 def _ends_in_sigmoid(network: keras.Model) -> bool:
-    """Whether the last layer that changes values is a sigmoid."""
+    """Whether the last layer that changes values is a sigmoid, also within a nested network."""
     shapes_only = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
     layers = [layer for layer in network.layers if not isinstance(layer, shapes_only)]
-    return bool(layers) and getattr(layers[-1], "activation", None) is keras.activations.sigmoid
+    if layers and isinstance(layers[-1], keras.Model):
+        return _ends_in_sigmoid(layers[-1])
+    return bool(layers) and getattr(getattr(layers[-1], "activation", None), "__name__", "") == "sigmoid"

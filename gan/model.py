@@ -11,7 +11,7 @@ import functools
 import inspect
 import itertools
 import math
-import secrets
+import random
 import types
 import warnings
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ class GAN(keras.Model):
         num_classes: number of classes of a conditional GAN, or None.
         seed: non-negative integer, or None for a random one. It determines all latents and the penalty's
             random numbers. (Call `keras.utils.set_random_seed` before you build the networks: it determines
-            their weights.)
+            their weights, and what None gives.)
         ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights,
             at most a twentieth of the images seen so far. The average draws the samples. None: no average,
             and the generator itself draws the samples.
@@ -87,7 +87,7 @@ class GAN(keras.Model):
     ):
         super().__init__(**kwargs)
         num_classes = None if num_classes is None else checks.whole_number("num_classes", num_classes)
-        seed = secrets.randbelow(2**31) if seed is None else seed
+        seed = random.randrange(2**31) if seed is None else seed  # as Keras: `set_random_seed` determines it
         checks.check_arguments(seed, ema_half_life_images)
         self.latent_shape, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
         self.latent_dim = math.prod(self.latent_shape)
@@ -299,7 +299,7 @@ class GAN(keras.Model):
             discriminator_steps=discriminator_steps,
             **keras_options,
         )
-        is_scaled = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
+        is_scaled = auto_scale_loss and checks.uses_float16(self, self.generator, self.discriminator)
         super().compile(ScaledTwoPlayerOptimizer(players) if is_scaled else players, **keras_options)
         self.optimizer.build(self.trainable_variables)  # creates the variables of loss scaling
         self._compile_arguments = arguments
@@ -307,8 +307,9 @@ class GAN(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         metrics = self._trackers() + (self._compile_arguments.metrics if self._compile_arguments else [])
-        others = {id(metric) for metric in [*metrics, self.penalty_tracker, self._loss_tracker]}
-        return metrics + [metric for metric in super().metrics if id(metric) not in others]  # of a subclass
+        others = {id(metric) for metric in [*metrics, self.penalty_tracker]}
+        added = [metric for metric in super().metrics if id(metric) not in others]  # by a subclass
+        return metrics + [metric for metric in added if metric.name != "loss"]  # Keras's own mean
 
     def _trackers(self) -> list[keras.metrics.Metric]:
         loss_trackers = [self.loss_tracker, self.d_loss_tracker, self.g_loss_tracker]
@@ -378,6 +379,8 @@ class GAN(keras.Model):
     @functools.wraps(keras.Model.predict)
     def predict(self, *args, **kwargs):
         self._begin()
+        given = inspect.signature(keras.Model.predict).bind(self, *args, **kwargs).arguments
+        checks.check_inputs(given["x"], self.latent_shape, self.num_classes)
         return super().predict(*args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)

@@ -118,13 +118,15 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self):
-        """The generator's rate. Setting it scales the discriminator's by the ratio fixed at first.
+        """The generator's rate. To set or assign it scales the discriminator's by the ratio fixed at first.
 
         Raises:
             TypeError: on setting, when either player follows a schedule, or to anything but a number;
             neither is touched then.
         """
-        return self.generator_optimizer.learning_rate
+        if self._rate_ratio is None:
+            return self.generator_optimizer.learning_rate
+        return _PlayersRate(self)
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
@@ -134,6 +136,9 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
                 "optimizers with a float `learning_rate` and set a number, or create each with its schedule. "
                 f"Received: {learning_rate!r}"
             )
+        self._set_rates(learning_rate)
+
+    def _set_rates(self, learning_rate) -> None:
         self.generator_optimizer.learning_rate = learning_rate
         self.discriminator_optimizer.learning_rate = learning_rate * self._rate_ratio
 
@@ -186,6 +191,18 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
             for key in ("generator_optimizer", "discriminator_optimizer")
         }
         return cls(**players, name=config["name"])
+
+
+class _PlayersRate(keras.Variable):
+    """The generator's rate variable, with an `assign` that sets both players' rates."""
+
+    def __init__(self, optimizer: TwoPlayerOptimizer):
+        vars(self).update(vars(optimizer.generator_optimizer.learning_rate))  # one value, two objects
+        self.set_rates = optimizer._set_rates
+
+    def assign(self, value):
+        self.set_rates(value)
+        return self.value
 
 
 @keras.saving.register_keras_serializable(package="gan")

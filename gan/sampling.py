@@ -1,5 +1,6 @@
 """Drawing images from any generator, and the trained generator in the package."""
 
+import random
 import weakref
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     """
     shapes = input_shapes(generator)
     labels = _check_requested(generator, count, labels, is_conditional=len(shapes) == 2)
+    seed = random.randrange(2**32) if seed is None else seed  # as Keras: `set_random_seed` determines it
     latents = np.random.default_rng(seed).standard_normal((count, *shapes[0][1:]), np.float32)
     compiled, image_shape = _compile(generator)
     drawn = np.empty((count, *image_shape), np.uint8)
@@ -61,7 +63,7 @@ def check_labels(labels: np.ndarray, num_classes: int) -> None:
         ValueError: saying the type or the range that was found.
     """
     if labels.size and not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"Labels must be integers. Received: {labels.dtype}")
+        raise ValueError(f"Labels must be integers: `labels.astype('int32')`. Received: {labels.dtype}")
     if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise ValueError(
             f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"

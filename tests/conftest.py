@@ -1,6 +1,7 @@
 """The tiny model and the tiny data that most tests train, and where the real MNIST is."""
 
 import functools
+import gc
 import io
 import os
 import re
@@ -93,6 +94,8 @@ class Pool:
         return id(gan._compile_arguments), id(gan.optimizer), gan.run_eagerly, *flags
 
 
+# Traced steps leave millions of Python objects that live as long as their models: look at them rarely.
+gc.set_threshold(100_000, 50, 50)
 pool = Pool()
 _fit = GAN.fit
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from conftest import BATCH_SIZE, make_gan, make_images, make_labels
+from gan import GAN
 from gan.data import load, pipeline
 
 FLOATS = make_images().astype(np.float32) / 127.5 - 1
@@ -47,6 +48,28 @@ def as_unknown_sides(*arrays):
     return as_dataset(*arrays).map(forget)
 
 
+class Counter(GAN):
+    """Counts its steps and learns nothing: the checks come before the step."""
+
+    def train_step(self, data):
+        self.step.assign_add(1)
+        return {"loss": 0.0}
+
+    def test_step(self, data):
+        return {"loss": 0.0}
+
+
+def make_counter(num_classes=None):
+    latents, images, labels = keras.Input((4,)), keras.Input((8, 8, 1)), keras.Input((), dtype="int32")
+    pixels = keras.layers.Reshape((8, 8, 1))(keras.layers.Dense(64, "tanh")(latents))
+    logits = keras.layers.Dense(1)(keras.layers.Flatten()(images))
+    others = [] if num_classes is None else [labels]
+    generator, discriminator = keras.Model([latents, *others], pixels), keras.Model([images, *others], logits)
+    gan = Counter(generator, discriminator, num_classes=num_classes)
+    gan.compile()
+    return gan
+
+
 KINDS = {
     "PyDataset": Batches,
     "generator": as_generator,
@@ -64,7 +87,7 @@ def kind(request):
     "images", [make_images(), FLOATS, FLOATS * 0.5 - 0.5, make_images() * 0], ids=range(4)
 )
 def test_usable_images_train_without_a_word(kind, images):
-    gan = make_gan(3)
+    gan = make_counter(3)
     gan.fit(kind(images, LABELS[:, None]), steps_per_epoch=5, verbose=0)
     assert int(gan.step) == 5
 
@@ -73,8 +96,12 @@ WRONG = {
     "pixels as floats": ((make_images().astype(np.float32), LABELS), r"\[-1, 1\].*from \d+ to 25\d"),
     "labels from 1": ((FLOATS, LABELS + 1), r"0\.\.2.*from 1 to 3"),
     "a label of -1": ((FLOATS, LABELS - 1), r"0\.\.2.*from -1 to 1"),
-    "one-hot labels": ((FLOATS, np.eye(3, dtype=np.int32)[LABELS]), r"needs batches of \(images, labels\)"),
-    "labels as text": ((FLOATS, LABELS.astype(str)), "abels"),
+    "one-hot labels": (
+        (FLOATS, np.eye(3, dtype=np.int32)[LABELS]),
+        "needs batches of .*argmax",
+    ),
+    "labels as text": ((FLOATS, LABELS.astype(str)), "Labels must be integers"),
+    "labels as floats": ((FLOATS, LABELS.astype(np.float32)), "Labels must be integers.*astype.*float32"),
     "no labels": ((FLOATS,), r"needs batches of \(images, labels\).*\(batch, 8, 8, 1\)"),
     "another size": ((FLOATS.repeat(2, axis=1), LABELS), r"\(batch, 8, 8, 1\)"),
     "weights": ((FLOATS, LABELS, np.ones(40, np.float32)), "cannot use sample or class weights"),
@@ -83,8 +110,10 @@ WRONG = {
 
 @pytest.mark.parametrize("arrays, message", WRONG.values(), ids=WRONG)
 def test_wrong_batches_get_one_line(kind, arrays, message):
-    gan = make_gan(3)
-    gan.compile()  # a step that was never traced
+    assert_refused(make_counter(3), kind, arrays, message)
+
+
+def assert_refused(gan, kind, arrays, message):
     for call in (
         lambda: gan.fit(kind(*arrays), verbose=0),
         lambda: gan.evaluate(kind(*arrays), verbose=0),
@@ -93,6 +122,14 @@ def test_wrong_batches_get_one_line(kind, arrays, message):
         with pytest.raises(ValueError, match=message) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+def test_a_graph_that_was_never_traced_raises_the_same(kind):
+    gan = make_gan(3)
+    gan.compile()
+    assert_refused(gan, kind, *WRONG["labels from 1"])
+    gan.fit(kind(FLOATS, LABELS), steps_per_epoch=5, verbose=0)
+    assert int(gan.step) >= 5
 
 
 def test_a_wrong_label_late_in_the_data_is_found():
@@ -127,7 +164,7 @@ SUSPICIOUS = {
 
 @pytest.mark.parametrize("images", SUSPICIOUS.values(), ids=SUSPICIOUS)
 def test_suspicious_ranges_get_one_warning(kind, images):
-    gan = make_gan()
+    gan = make_counter()
     with pytest.warns(
         UserWarning, match=r"range (\[-1, 1\]|0\.\.255).*Received: values from 0 to "
     ) as caught:
@@ -137,7 +174,7 @@ def test_suspicious_ranges_get_one_warning(kind, images):
 
 
 def test_labels_without_classes_are_dropped(kind):
-    gan = make_gan()
+    gan = make_counter()
     gan.fit(kind(FLOATS, LABELS), steps_per_epoch=5, verbose=0)
     assert int(gan.step) == 5
 
@@ -155,10 +192,33 @@ STRUCTURES = {
 
 @pytest.mark.parametrize("data", STRUCTURES.values(), ids=STRUCTURES)
 def test_other_structures_are_told_what_a_batch_is(data):
-    for call in (make_gan(3).fit, make_gan(3).evaluate):
+    for call in (make_counter(3).fit, make_counter(3).evaluate):
         with pytest.raises(ValueError, match=r"images of shape \(batch, 8, 8, 1\).*Received: ") as error:
             call(data, verbose=0)
         assert len(str(error.value)) < 600
+
+
+def test_images_and_labels_in_one_argument_are_told_of_the_two():
+    for call in (make_gan(3).fit, make_gan(3).train_on_batch):
+        with pytest.raises(ValueError, match="the images as `x`, the labels as `y`"):
+            call((FLOATS, LABELS))
+
+
+WRONG_INPUTS = {
+    "latents alone": np.zeros((2, 4), np.float32),
+    "latents of another length": [np.zeros((2, 5), np.float32), np.zeros(2, np.int32)],
+    "labels of another length": [np.zeros((2, 4), np.float32), np.zeros(3, np.int32)],
+    "a label too large": [np.zeros((2, 4), np.float32), np.array([0, 3])],
+}
+
+
+@pytest.mark.parametrize("inputs", WRONG_INPUTS.values(), ids=WRONG_INPUTS)
+def test_predict_says_what_it_takes(inputs):
+    gan = make_gan(3)
+    assert gan.predict([np.zeros((2, 4), np.float32), np.array([[0], [2]])], verbose=0).shape == (2, 8, 8, 1)
+    with pytest.raises(ValueError, match=r"latents of shape \(batch, 4\)|0\.\.2.*from 0 to 3") as error:
+        gan.predict(inputs, verbose=0)
+    assert "\n" not in str(error.value)
 
 
 def test_endless_data_need_a_number_of_steps():
@@ -196,6 +256,6 @@ def test_the_digits_raise_no_warning():
             digits.train_images[:64, 10:18, 10:18],
             digits.train_images[:64, 10:18, 10:18] / 127.5 - 1,
         ):
-            make_gan().fit(
+            make_counter().fit(
                 as_dataset(images.astype(images.dtype if images.dtype == np.uint8 else np.float32)), verbose=0
             )

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan.optimizer import TwoPlayerOptimizer
 
@@ -47,6 +48,21 @@ def test_setting_the_rate_keeps_the_ratio():
     optimizer.learning_rate = 1e-4
     assert rates(optimizer) == pytest.approx([1e-4, 4e-4])
     assert float(optimizer.learning_rate.numpy()) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "XLA"])
+def test_assigning_the_rate_keeps_the_ratio(jit_compile):
+    optimizer, _ = make()
+    count = len(optimizer.variables)
+
+    def halve():
+        optimizer.learning_rate.assign(optimizer.learning_rate * 0.5)
+        optimizer.learning_rate.assign_sub(optimizer.learning_rate * 0.5)
+
+    halve() if jit_compile is None else tf.function(halve, jit_compile=jit_compile)()
+    assert rates(optimizer) == pytest.approx([2.5e-4, 1e-3])
+    assert float(optimizer.learning_rate) == pytest.approx(2.5e-4)
+    assert len(optimizer.variables) == count
 
 
 @pytest.mark.parametrize("who", [0, 1])

@@ -134,10 +134,30 @@ def test_whole_numbers_of_numpy_are_whole_numbers():
     assert (gan.num_classes, gan.seed, type(gan.seed)) == (3, 5, int)
 
 
-def test_without_a_seed_two_models_draw_differently():
-    one, other = (GAN(dense_generator(), dense_discriminator(), seed=None) for _ in range(2))
-    assert one.seed != other.seed
-    assert one.get_config()["seed"] == one.seed
+def test_without_a_seed_two_models_draw_differently_and_keras_determines_how():
+    def draw():
+        keras.utils.set_random_seed(3)
+        models = [GAN(dense_generator(), dense_discriminator(), seed=None) for _ in range(2)]
+        return [model.seed for model in models], [models[0].generate(4) for _ in range(2)]
+
+    (one, other), (images, other_images) = draw()
+    assert one != other
+    assert not np.array_equal(images, other_images)
+    seeds, again = draw()
+    assert seeds == [one, other]
+    np.testing.assert_array_equal(again, [images, other_images])
+
+
+def test_networks_of_float16_get_loss_scaling_whatever_the_policy_is_now(mixed_float16):
+    networks = dense_generator(), dense_discriminator()
+    keras.mixed_precision.set_dtype_policy("float32")
+    gan = GAN(*networks)
+    gan.compile()
+    assert isinstance(gan.optimizer, keras.optimizers.LossScaleOptimizer)
+    gan.fit(IMAGES, batch_size=8, verbose=0)
+    again = keras.models.clone_model(gan)  # a copy by its config
+    again.compile(auto_scale_loss=False)
+    assert not isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 class Adds(layers.Layer):
@@ -398,6 +418,9 @@ def test_a_sigmoid_is_told_of_in_either_network():
     generator = keras.Sequential([keras.Input((4,)), layers.Dense(64, "sigmoid"), layers.Reshape(SHAPE)])
     with pytest.warns(UserWarning, match="generator ends in a sigmoid.*tanh"):
         GAN(generator, dense_discriminator()).compile()
+    nested = keras.Sequential([keras.Input(SHAPE), dense_discriminator(activation=tf.nn.sigmoid)])
+    with pytest.warns(UserWarning, match="discriminator ends in a sigmoid"):
+        GAN(dense_generator(), nested).compile()
 
 
 def test_channels_first_is_refused_in_one_line():
