@@ -2,7 +2,7 @@
 
 python train.py                          # MNIST, or the embedded digits without a network
 python train.py --minutes 5 --name first
-python train.py --resume runs/first      # after a Ctrl-C, to the same bits
+python train.py --resume runs/first      # after a Ctrl-C; on a CPU to the same bits
 """
 
 import os
@@ -21,6 +21,7 @@ from gan.commands import program as programs
 try:
     import keras
     import numpy as np
+    import tensorflow as tf
 
     from gan import GAN, callbacks
     from gan.commands import training
@@ -71,6 +72,8 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
         programs.RunError: when a loss or weight is not finite.
     """
     settings, folder = job.settings, job.folder
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
     metrics = _quality_metrics(job, say, verbose)
     steps_per_execution = math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
     decay_steps = settings.decay_epochs * settings.steps_per_epoch

@@ -4,7 +4,8 @@
 to tell them from real images; the generator learns from the updated discriminator's logits for the same fake
 images; the moving average follows the generator. The latents depend on (seed, step) only. The step is a
 weight, and the random states of dropout layers are saved with the model. So a run that is saved and resumed
-on the same data gives the same bits as a run that never stopped.
+on the same data gives the same bits as a run that never stopped: on a CPU, and on a GPU after
+`tf.config.experimental.enable_op_determinism()`.
 """
 
 import functools
@@ -316,10 +317,16 @@ class GAN(keras.Model):
         return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
 
     def get_metrics_result(self) -> dict:
-        """The results of all metrics; a second one of a name has a number behind it."""
+        """Returns the results of all metrics. A second metric of one name gets a number behind its name.
+
+        In a compiled step, metrics with the attribute `computes_at_end` have the result NaN: their sums are
+        complete only after the last batch, where Keras asks for the results again.
+        """
         results = {}
         for metric in self.metrics:
-            result = metric.result()
+            result = metric.result()  # a compiled step leaves out operations whose values nobody uses
+            if getattr(metric, "computes_at_end", False) and not tf.executing_eagerly():
+                result = tf.nest.map_structure(lambda value: tf.fill((), math.nan), result)
             for name, value in (result if isinstance(result, dict) else {metric.name: result}).items():
                 numbered = (name if not number else f"{name}_{number}" for number in itertools.count())
                 results[next(key for key in numbered if key not in results)] = value
@@ -329,6 +336,21 @@ class GAN(keras.Model):
         super().reset_metrics()
         self.penalty_tracker.reset_state()  # of training only, so it is not in `metrics`
         self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
+
+    def make_test_function(self, force=False):
+        return self._without_xla(super().make_test_function, force)
+
+    def make_predict_function(self, force=False):
+        return self._without_xla(super().make_predict_function, force)
+
+    def _without_xla(self, make, force: bool):
+        """Makes a function that XLA does not compile: only many steps are worth the seconds that it takes."""
+        chosen = self.jit_compile
+        self.jit_compile = False
+        try:
+            return make(force)
+        finally:
+            self.jit_compile = chosen
 
     def _begin(self) -> None:
         """Before the first step, copies the generator's weights to its average: they may have been loaded."""
@@ -396,7 +418,9 @@ class GAN(keras.Model):
         self._begin()
         data = BatchChecks(self.image_shape, self.num_classes)
         data.refuse_weights({"sample_weight": sample_weight}, "sample_weight")
-        return super().test_on_batch(**data.check(x, y), return_dict=return_dict)
+        super().test_on_batch(**data.check(x, y))
+        results = {name: float(value) for name, value in self.get_metrics_result().items()}
+        return results if return_dict else list(results.values())
 
     @property
     def sampler(self) -> keras.Model:

@@ -154,9 +154,8 @@ def make_dataset(num_classes=None, start_step=0) -> tf.data.Dataset:
 def fit(gan, epochs=1, start_step=0, **kwargs):
     """A real `fit` of a few steps an epoch, from any step on."""
     dataset = make_dataset(gan.num_classes, start_step)
-    return gan.fit(
-        dataset, steps_per_epoch=STEPS, initial_epoch=start_step // STEPS, epochs=epochs, verbose=0, **kwargs
-    )
+    length = {"steps_per_epoch": STEPS, "initial_epoch": start_step // STEPS, "epochs": epochs}
+    return gan.fit(dataset, **{"verbose": 0} | length | kwargs)
 
 
 def state_of(gan) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ import pytest
 import train
 from conftest import QUICK, start, without_tensorflow
 from gan import __main__ as program
+from gan.commands import program as programs
 
 ROOT = Path(train.__file__).parent
 SHORT = [*QUICK, "--steps-per-epoch", "2", "--epochs", "1"]
@@ -55,6 +56,57 @@ def test_an_interrupt_ends_main_and_leaves_the_signals(somewhere, monkeypatch, c
     assert train.main([*SHORT, "--name", "one"]) == 128 + signal.SIGINT
     assert "Stopped. Continue it:  " in capsys.readouterr().out
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("chosen", [None, "false"])
+def test_a_process_shares_the_gpu_unless_the_user_chose(monkeypatch, chosen):
+    monkeypatch.setattr(programs.signal, "signal", lambda *arguments: None)
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH")
+    assert programs.run_as_process(lambda: 0) == 0
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == (chosen or "true")
+
+
+DETERMINISTIC = """
+import sys, warnings
+import keras
+import train
+assert train.main(sys.argv[1:]) == 0
+with warnings.catch_warnings(record=True) as caught:  # Keras warns where op determinism is on
+    warnings.simplefilter("always")
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).compile(jit_compile=True)
+print(any("support `jit_compile=True`" in str(one.message) for one in caught))
+"""
+
+
+def test_deterministic_turns_op_determinism_on(somewhere, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    arguments = [*SHORT, "--deterministic", "--name", "one"]
+    output = subprocess.check_output(
+        [sys.executable, "-c", DETERMINISTIC, *arguments], text=True, stderr=subprocess.STDOUT
+    )
+    assert output.splitlines()[-1] == "True"
+    assert train.main(["--deterministic", "--jit", "on"]) == 2
+    assert "--deterministic trains without XLA" in capsys.readouterr().err
+
+
+def test_a_run_that_changes_its_device_or_versions_says_so(somewhere, capsys):
+    assert train.main([*SHORT, "--name", "one"]) == 0
+    path = somewhere / "runs/one/config.json"
+    config = json.loads(path.read_text())
+    assert config["device"] in ("CPU", "GPU")
+    other = {"CPU": "GPU", "GPU": "CPU"}[config["device"]]
+    path.write_text(json.dumps(config | {"device": other, "versions": config["versions"] | {"keras": "3.0"}}))
+    capsys.readouterr()
+    assert train.main(["--resume", "runs/one"]) == 0
+    notice = capsys.readouterr().err
+    assert f"device {config['device']} (it started with {other})" in notice
+    assert "(it started with 3.0)" in notice and notice.count("\n") == 1
+    del config["device"]  # as runs before stored it
+    path.write_text(json.dumps(config))
+    assert train.main(["--resume", "runs/one"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_help_returns_0(capsys):

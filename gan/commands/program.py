@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib.util
+import os
 import shlex
 import shutil
 import signal
@@ -63,8 +64,10 @@ def run_program(name: str, run: Callable[[], int]) -> int:
 def run_as_process(main: Callable[[], int]) -> int:
     """Runs a program's `main` with the signals and output streams of a process. Returns the exit code.
 
-    The first Ctrl-C or SIGTERM ends the program in order; a second one ends the process at once.
+    The first Ctrl-C or SIGTERM ends the program in order; a second one ends the process at once. On a GPU
+    TensorFlow takes the memory that it needs, unless the user set it otherwise, and not all of it.
     """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow reads it when it first uses a GPU
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ..data import Dataset, load
 from ..files import find_numbered
-from ..runs import RunFolder, Settings, describe_run, tell_of_other_versions
+from ..runs import RunFolder, Settings, describe_run, tell_of_other_machine
 from ..runs.settings import add_flags, given_settings
 from .program import Parser, RunError, UsageError, command, usage_errors
 from .runs import load_dataset
@@ -74,6 +74,8 @@ def prepare(options: argparse.Namespace) -> Job:
     batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
     if batch_size > count:
         raise UsageError(f"--batch-size {batch_size} is more than the {count} images of the data")
+    if job.settings.deterministic and job.settings.jit == "on":
+        raise UsageError("--deterministic trains without XLA: leave out --jit on, or --deterministic")
     if job.settings.conditional and job.dataset.num_classes is None:
         raise UsageError(f"--conditional needs labels, and {job.dataset.source} has none")
     return job
@@ -99,7 +101,7 @@ def _prepare_resumed(options: argparse.Namespace) -> Job:
         stored, before = folder.read_whole_config(), folder.read_settings()
         settings = before.resume(given_settings(options))
     dataset = load_dataset(folder, settings.dataset)
-    tell_of_other_versions(stored)
+    tell_of_other_machine(stored)
     settings = dataclasses.replace(settings, dataset=dataset.source)
     config = describe_run(settings, dataset) | {"data": stored["data"]}
     return Job(settings, dataset, folder, config, settings.list_changes(before), is_resumed=True)

@@ -25,7 +25,12 @@ class QualityMetric(keras.metrics.Metric):
         network: "mnist" or "digits", the classifiers in the package; or a model of images to the features
             or logits that the metric needs.
         name: the metric's name in the logs.
+
+    Attributes:
+        computes_at_end: `GAN` calls `result` once, after the last batch.
     """
+
+    computes_at_end = True
 
     def __init__(self, network: str | keras.Model | dict, name: str, dtype=None):
         super().__init__(dtype=dtype, name=name)

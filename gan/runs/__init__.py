@@ -1,6 +1,6 @@
 """A run's folder, settings and history."""
 
-from .config import describe_run, tell_of_other_versions
+from .config import describe_run, tell_of_other_machine
 from .folder import RunFolder, tell_of_lost_pictures
 from .history import keep_history, read_history
 from .settings import Settings

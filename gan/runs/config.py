@@ -31,17 +31,27 @@ def describe_run(settings: Settings, dataset) -> dict:
             "notice": dataset.notice,
         },
         "versions": _versions(),
+        "device": device_kind(),
     }
 
 
-def tell_of_other_versions(config: dict) -> None:
-    """Warns that a run began with other package versions, which may compute other bits."""
-    then, now = config.get("versions"), _versions()
-    if isinstance(then, dict) and then != now:
-        names = [name for name in now if then.get(name) != now[name]]
-        changes = [f"{name} {now[name]} (it started with {then.get(name)})" for name in names]
+def device_kind() -> str:
+    """Returns the kind of device that TensorFlow trains on: GPU or CPU."""
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def tell_of_other_machine(config: dict) -> None:
+    """Warns that a run began with other package versions or on another device: both may round differently."""
+    stored = config.get("versions")
+    then, now = dict(stored) if isinstance(stored, dict) else {}, _versions() | {"device": device_kind()}
+    then["device"] = config.get("device", now["device"])  # runs did not always store it
+    names = [name for name in now if name in then and then[name] != now[name]]
+    if names:
+        changes = [f"{name} {now[name]} (it started with {then[name]})" for name in names]
         warnings.warn(
-            f"the run continues, perhaps with other bits, with {', '.join(changes)}", Notice, stacklevel=2
+            f"the run continues with {', '.join(changes)}: results may differ in the last digits",
+            Notice,
+            stacklevel=2,
         )
 
 

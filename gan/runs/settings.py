@@ -45,6 +45,9 @@ class Settings(Recipe):
         group="length",
     )
     seed: int = setting(0, "seed of all random numbers", SEED)
+    deterministic: bool = setting(
+        False, "compute the same bits in every run on a GPU too, without XLA and more slowly", before=False
+    )
     validation: bool = setting(
         True, "measure the samples' quality after each epoch, or do not", before=False, group="run folder"
     )

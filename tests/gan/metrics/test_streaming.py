@@ -109,6 +109,61 @@ def test_validation_logs_them_and_stock_callbacks_use_them(tmp_path):
     assert gan.evaluate(make_images(), make_labels(), verbose=0, return_dict=True)["frechet_distance"] > 0
 
 
+class LogsOfEvaluation(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.batches, self.end = [], None
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.batches.append(logs)
+
+    def on_test_end(self, logs=None):
+        self.end = logs
+
+
+def test_the_distance_is_computed_once_at_the_end(monkeypatch):
+    eager_calls = []
+    result = FrechetDistance.result
+
+    def count_result(metric):
+        if tf.executing_eagerly():
+            eager_calls.append(metric.name)
+        return result(metric)
+
+    monkeypatch.setattr(FrechetDistance, "result", count_result)
+    gan = make_gan(metrics=[FrechetDistance(make_network())])
+    logs = LogsOfEvaluation()
+    measured = gan.evaluate(make_images(), batch_size=8, verbose=0, callbacks=[logs], return_dict=True)
+    assert len(logs.batches) == 5 and all(np.isnan(batch["frechet_distance"]) for batch in logs.batches)
+    assert all(np.isfinite(batch["d_loss"]) for batch in logs.batches)
+    assert len(eager_calls) == 1
+    assert np.isfinite(measured["frechet_distance"]) and logs.end == measured
+
+
+def test_a_single_batch_is_measured_whole():
+    gan = make_gan(3, metrics=quality_of(make_network(), per_class=True))
+    batch = make_images(8), make_labels(8)
+    logs = gan.test_on_batch(*batch, return_dict=True)
+    assert np.isfinite(list(logs.values())).all() and logs["frechet_distance"] > 0
+    assert gan.test_on_batch(*batch) == pytest.approx(list(logs.values()))
+
+
+class MeanOnTheHost(keras.metrics.Mean):
+    """Uses Python in the step, which XLA cannot compile."""
+
+    def update_state(self, real_images, fake_images):
+        mean = tf.numpy_function(lambda images: images.mean(), [fake_images], tf.float32)
+        super().update_state(tf.ensure_shape(mean, ()))
+
+
+def test_xla_compiles_the_train_step_only():
+    gan = make_gan(metrics=[MeanOnTheHost(name="mean")], jit_compile=True)
+    history = fit(gan, validation_data=(make_images(),)).history
+    assert np.isfinite(history["val_mean"]).all()
+    assert gan.jit_compile
+    assert gan.predict(np.zeros((2, 4), np.float32), verbose=0).shape == (2, *IMAGE_SHAPE)
+
+
 def test_class_balance_logs_one_number_by_default():
     gan = make_gan(metrics=[ClassBalance(make_network())])
     logs = gan.evaluate(make_images(), verbose=0, return_dict=True)
