@@ -28,7 +28,10 @@ def main() -> int:
     for section in options.only:
         rows += (measured := _measure(section, options.rounds or ROUNDS.get(section, 8)))
         print("\n".join(_format(measured)), flush=True)
-    print(f"\n{time.monotonic() - started:.0f} s on {_machine()['processor']}, {os.cpu_count()} cores")
+    machine = _machine()
+    device = "" if machine["device"] == "CPU" else f"{machine['device']} and "
+    cores = f"{os.cpu_count()} cores of {machine['processor']}"
+    print(f"\n{time.monotonic() - started:.0f} s on {device}{cores}")
     if options.json:
         report = {"machine": _machine(), "rows": [_as_dict(row) for row in rows]}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -91,6 +94,7 @@ def _machine() -> dict:
     import tensorflow as tf
 
     return {
+        "device": _device(tf),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
@@ -98,6 +102,12 @@ def _machine() -> dict:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
+
+
+def _device(tf) -> str:
+    """The name of the GPU that TensorFlow uses, or CPU."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"
 
 
 def _processor() -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import tensorflow as tf
 import callbacks
 from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
 from gan.metrics.classifiers import load_classifier
-from timing import Row, Sample, compare, interleave, repeat
+from timing import Row, Sample, compare, interleave, now, repeat, since
 from training import NUM_CLASSES, make_dataset, make_gan
 
 __all__ = ["measure_callbacks", "measure_generate"]
@@ -88,12 +87,12 @@ class _HookClock:
 
     def _timed(self, is_of_batch: bool, hook):
         def timed(*arguments, **named):
-            begin = _now()
+            begin = now()
             hook(*arguments, **named)
             if is_of_batch:
-                self.batches = _sum([self.batches, _since(begin)])
+                self.batches = _sum([self.batches, since(begin)])
             else:
-                self.epoch = _sum([self.epoch, _since(begin)])
+                self.epoch = _sum([self.epoch, since(begin)])
 
         return timed
 
@@ -112,15 +111,15 @@ class _EpochClock(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if batch == STEPS_PER_EXECUTION - 1:
-            self.begin = _now()
+            self.begin = now()
         if batch == STEPS_RUN - 1:
-            self.steps = _scale(_since(self.begin), STEPS_IN_EPOCH / (STEPS_RUN - STEPS_PER_EXECUTION))
+            self.steps = _scale(since(self.begin), STEPS_IN_EPOCH / (STEPS_RUN - STEPS_PER_EXECUTION))
 
     def on_test_begin(self, logs=None):
-        self.test_begin = _now()
+        self.test_begin = now()
 
     def on_test_end(self, logs=None):
-        self.samples[VALIDATION].append(_since(self.test_begin))
+        self.samples[VALIDATION].append(since(self.test_begin))
 
     def on_epoch_end(self, epoch, logs=None):
         parts = {name: clock.per_epoch() for name, clock in self.clocks.items()}
@@ -131,15 +130,6 @@ class _EpochClock(keras.callbacks.Callback):
         self.samples[EPOCH].append(_sum([self.steps, self.samples[VALIDATION][-1], *once_an_epoch]))
         for clock in self.clocks.values():
             clock.reset()
-
-
-def _now() -> Sample:
-    return Sample(time.perf_counter(), time.process_time())
-
-
-def _since(then: Sample) -> Sample:
-    now = _now()
-    return Sample(now.wall - then.wall, now.cpu - then.cpu)
 
 
 def _sum(samples: Iterable[Sample]) -> Sample:

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +28,7 @@ from gan.metrics.classifiers import classifier_for
 from gan.recipes import RECIPES
 from gan.runs.settings import STEPS_PER_EXECUTION
 from steps import tutorial_discriminator, tutorial_generator
+from timing import now, since
 from training import TUTORIAL_BATCH_SIZE
 
 TEST_EVERY = 2  # test images, as in train.py
@@ -47,10 +47,10 @@ class Race(keras.callbacks.Callback):
         self._update = tf.function(self.metric.update_state)
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.started = time.perf_counter()
+        self.started = now()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.seconds += time.perf_counter() - self.started
+        self.seconds += since(self.started).wall
         step = int(self.model.step)
         if step % self.every_n_steps < STEPS_PER_EXECUTION:
             row = {"step": step, "seconds": round(self.seconds, 2), "frechet_distance": self._distance()}

@@ -1,7 +1,4 @@
-"""Ratios that a shared and noisy machine cannot spoil: everything compared is run turn by turn.
-
-On a CPU, that is, where a step is done when its call returns.
-"""
+"""Ratios that a shared and noisy machine cannot spoil: everything compared is run turn by turn."""
 
 import dataclasses
 import statistics
@@ -9,8 +6,9 @@ import time
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
-__all__ = ["Contender", "Row", "Sample", "compare", "fit_contender", "interleave", "repeat"]
+__all__ = ["Contender", "Row", "Sample", "compare", "fit_contender", "interleave", "now", "repeat", "since"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +57,27 @@ class Row:
         return None if self.at_least is None else self.ratio >= self.at_least
 
 
+def now() -> Sample:
+    """Reads the clocks, after every device has done its work: a call returns before a GPU has done it."""
+    tf.test.experimental.sync_devices()
+    return Sample(time.perf_counter(), time.process_time())
+
+
+def since(then: Sample) -> Sample:
+    """Returns the seconds since the clocks were read, after every device has done its work."""
+    current = now()
+    return Sample(current.wall - then.wall, current.cpu - then.cpu)
+
+
 def repeat(work: Callable[[], object], count: int) -> Contender:
     """Makes a contender of a call: the mean of `count` in a row."""
 
     def measure() -> Sample:
-        wall, cpu = time.perf_counter(), time.process_time()
+        begin = now()
         for _ in range(count):
             work()
-        return Sample((time.perf_counter() - wall) / count, (time.process_time() - cpu) / count)
+        spent = since(begin)
+        return Sample(spent.wall / count, spent.cpu / count)
 
     return measure
 
@@ -90,10 +101,10 @@ class _StepClock(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if batch == self.warm_up - 1:
-            self.wall, self.cpu = time.perf_counter(), time.process_time()
+            self.begin = now()
         if batch == self.warm_up + self.steps - 1:
-            wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
-            self.sample = Sample(wall / self.steps, cpu / self.steps)
+            spent = since(self.begin)
+            self.sample = Sample(spent.wall / self.steps, spent.cpu / self.steps)
 
 
 def interleave(contenders: dict[str, Contender], rounds: int) -> dict[str, list[Sample]]:

@@ -22,6 +22,7 @@ import time
 
 sys.path.insert(0, sys.argv[1])
 import numpy as np
+import tensorflow as tf
 from gan import GAN, build_discriminator, build_generator
 from gan.data import pipeline
 
@@ -36,6 +37,7 @@ print(flush=True)
 for line in sys.stdin:
     wall, cpu = time.perf_counter(), time.process_time()
     gan.fit(dataset, steps_per_epoch=steps, verbose=0)
+    tf.test.experimental.sync_devices()  # a GPU may still be at work
     seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     print(json.dumps({name: value / steps for name, value in seconds.items()}), flush=True)
 """
