@@ -11,6 +11,9 @@ import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the tests run in two processes
+# For the tests with the marker `exact` on a GPU, where XLA compiles every train step.
+os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
 
 import h5py
 import keras

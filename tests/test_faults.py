@@ -128,6 +128,7 @@ POINTS += ["before flush checkpoints", "before removal epoch_0001.json", "after 
 POINTS += ["before removal epoch_0001.weights.h5", "after removal epoch_0001.weights.h5"]
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("part", [0, 1])
 def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
     """One run, killed and resumed point after point; another for the other half of them."""
@@ -152,6 +153,7 @@ def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
     assert not list(folder.rglob(".partial-*"))
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("chain", [0, 1])
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_number):
@@ -182,6 +184,7 @@ def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_
     assert_same_run(folder, expected, MANY_EPOCHS)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("seconds_between", [0.0, 0.02, 0.2])
 def test_ctrl_c_twice(left_alone, tmp_path, seconds_between):
     folder = tmp_path / "run"
@@ -197,6 +200,7 @@ def test_ctrl_c_twice(left_alone, tmp_path, seconds_between):
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
+@pytest.mark.exact
 def test_two_processes_on_one_folder(left_alone, tmp_path):
     folder = tmp_path / "run"
     first = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
@@ -211,6 +215,7 @@ def test_two_processes_on_one_folder(left_alone, tmp_path):
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
+@pytest.mark.exact
 def test_the_folder_vanishes(left_alone, tmp_path):
     folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     process = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
@@ -224,6 +229,7 @@ def test_the_folder_vanishes(left_alone, tmp_path):
     assert_same_run(elsewhere, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("largest_file", [100, 3_000, 30_000, 600_000])  # the last: less than a state
 def test_a_disk_that_takes_no_more(left_alone, tmp_path, largest_file):
     """By a limit that the system sets on every file, TensorFlow's and HDF5's among them."""
@@ -255,6 +261,7 @@ FAILING = [
 ]
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("call, number, name, code", FAILING, ids=lambda value: str(value))
 def test_a_write_that_fails(left_alone, tmp_path, monkeypatch, capsys, call, number, name, code):
     folder, failures = tmp_path / "run", []
@@ -318,6 +325,7 @@ def two_epochs(left_alone):
     return left_alone(*UNMEASURED, "--epochs", EPOCHS - 1)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("name", ["epoch_0002.weights.h5", "epoch_0002.json"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
@@ -334,6 +342,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
+@pytest.mark.exact
 def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(two_epochs, folder)
@@ -368,6 +377,7 @@ def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
     assert re.search(r"NOTICE: .*epoch_0001.weights.h5 is damaged", capsys.readouterr().err)
 
 
+@pytest.mark.exact
 def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
     """In the second epoch, within an execution of eight steps."""
     import tensorflow as tf
@@ -411,6 +421,7 @@ def test_two_new_runs_of_one_name(tmp_path):
     assert [error.count("\n") for error, code in errors if code == 2] == [1]
 
 
+@pytest.mark.exact
 def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):
     """The best one is replayed where it was lost."""
     arguments = [*SHORT, "--epochs", 6]

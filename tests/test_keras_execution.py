@@ -58,6 +58,7 @@ def test_an_overflow_under_loss_scaling_recovers(mixed_float16):
     assert all(np.isfinite(weights).all() for weights in gan.get_weights())
 
 
+@pytest.mark.exact
 def test_a_float16_model_is_saved_and_goes_on(num_classes, mixed_float16, tmp_path):
     gan = make_gan(num_classes)
     fit(gan)

@@ -33,6 +33,7 @@ def batch_for(gan, count=8):
     return (make_images(count), None if gan.num_classes is None else make_labels(count))
 
 
+@pytest.mark.exact
 def test_train_on_batch_is_a_step_of_fit(gan, num_classes):
     reference = make_gan(num_classes)
     history = reference.fit(make_dataset(num_classes), steps_per_epoch=1, verbose=0).history
@@ -108,6 +109,7 @@ def test_a_saved_generator_loads_with_keras_alone(gan, tmp_path):
     np.testing.assert_array_equal(np.load(files[2]), gan.generator(inputs, training=False))
 
 
+@pytest.mark.exact
 def test_compile_after_load_with_other_settings(gan, tmp_path):
     fit(gan)
     gan.save(tmp_path / "gan.keras")
@@ -155,6 +157,7 @@ def test_every_kind_of_data_trains(gan, kind):
     assert int(gan.step) == (2 if kind in ("arrays", "tensors") else 5)  # Keras's own batches are of 32
 
 
+@pytest.mark.exact
 def test_labels_are_no_burden_to_an_unconditional_gan():
     with_labels, without = make_gan(), make_gan()
     with_labels.fit(make_images(), make_labels(), batch_size=8, verbose=0, shuffle=False)
@@ -227,6 +230,7 @@ def subclassed(num_classes):
     return networks
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     "make_networks, num_classes",
     [(functional, None), (functional, 3), (sequential, None), (subclassed, None), (subclassed, 3)],

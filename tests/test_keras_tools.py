@@ -162,6 +162,7 @@ def test_terminate_on_nan_sees_one_that_passes_within_an_execution():
     assert len(history.epoch) == 1
 
 
+@pytest.mark.exact
 def test_model_checkpoint_keeps_a_model_that_goes_on(gan, tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
     fit(gan, epochs=2, callbacks=[checkpoint])
@@ -170,6 +171,7 @@ def test_model_checkpoint_keeps_a_model_that_goes_on(gan, tmp_path):
     assert_same_state(gan, earlier)
 
 
+@pytest.mark.exact
 def test_model_checkpoint_of_weights(gan, num_classes, tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
     fit(gan, epochs=2, callbacks=[checkpoint])
@@ -200,6 +202,7 @@ def test_csv_logger_writes_every_log(gan, tmp_path):
         assert [float(row[key]) for row in rows] == pytest.approx(values)
 
 
+@pytest.mark.exact
 def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path):
     uninterrupted = make_gan(num_classes)
     fit(uninterrupted, epochs=3)

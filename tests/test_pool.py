@@ -1,6 +1,7 @@
 """The tests' pool of GANs: one that an earlier test has trained is as new."""
 
 import keras
+import pytest
 
 from conftest import assert_same_state, fit, make_gan, pool
 
@@ -13,6 +14,7 @@ def make_new(num_classes):
         pool.is_open = True
 
 
+@pytest.mark.exact
 def test_a_gan_from_the_pool_trains_like_a_new_one(num_classes):
     pool.take_back()
     pool.free.clear()

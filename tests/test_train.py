@@ -183,6 +183,7 @@ def test_a_run_of_other_networks_is_not_resumed(somewhere, monkeypatch, capsys):
     assert "is whole, but of a model with other layers" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.exact
 def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert run(*SHORT, "--epochs", 1, "--name", "short") == 0
     assert run(*SHORT, "--epochs", 3, "--name", "long") == 0
@@ -196,6 +197,7 @@ def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
 
 
+@pytest.mark.exact
 def test_a_hand_edited_config_is_resumed(somewhere, capsys):
     """Other values that --resume may change, another layout, and a setting that is left out."""
     assert run(*SHORT, "--epochs", 1, "--name", "edited") == 0
@@ -214,6 +216,7 @@ def test_a_hand_edited_config_is_resumed(somewhere, capsys):
     assert capsys.readouterr().err == f"train.py: error: runs/edited/config.json: {wrong}\n"
 
 
+@pytest.mark.exact
 def test_a_run_whose_checkpoints_are_a_link_is_resumed(somewhere):
     assert run(*SHORT, "--epochs", 1, "--name", "linked") == 0
     assert run(*SHORT, "--epochs", 2, "--name", "plain") == 0
@@ -400,6 +403,7 @@ def resume(folder):
     return output
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 @pytest.mark.parametrize("where, epoch", [("between", 1), ("within", 2), ("within", 0)])
 def test_killed_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, where, epoch):
@@ -411,6 +415,7 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, where,
     assert_same_run(folder, uninterrupted, epochs=3)
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, signal_number):

@@ -27,6 +27,7 @@ def epochs_in(folder):
     return sorted(int(name.removeprefix("epoch_")) for name in manifests)
 
 
+@pytest.mark.exact
 def test_a_restored_model_goes_on_to_the_same_bits(gan, num_classes, tmp_path):
     fit(gan, epochs=3, callbacks=[Checkpoint(tmp_path)])
     (tmp_path / "epoch_0003.json").unlink()  # as if killed before it was written
@@ -94,6 +95,7 @@ def test_an_unknown_monitor_is_named(tmp_path):
     assert epochs_in(tmp_path) == [1]
 
 
+@pytest.mark.exact
 def test_a_damaged_checkpoint_falls_back_with_a_warning(tmp_path):
     fit(make_gan(), epochs=2, callbacks=[Checkpoint(tmp_path)])
     with open(tmp_path / "epoch_0002.weights.h5", "r+b") as file:

@@ -279,6 +279,7 @@ def test_the_average_draws_the_samples():
     np.testing.assert_array_equal(without(latents), without.generator(latents))
 
 
+@pytest.mark.exact
 def test_a_run_is_a_function_of_seed_and_step(num_classes):
     one, same, other = make_gan(num_classes), make_gan(num_classes), make_gan(num_classes, seed=1)
     for gan in (one, same, other):
@@ -382,6 +383,7 @@ def test_config_is_a_fixed_point(gan):
     assert public[0] == public[1]
 
 
+@pytest.mark.exact
 def test_steps_per_execution_must_divide_the_steps():
     gan, data = make_gan(steps_per_execution=4), make_dataset()
     for use, arguments, message in (
@@ -430,6 +432,7 @@ def test_one_optimizer_for_both_becomes_two():
     assert (given.name, given.built) == ("mine", False)
 
 
+@pytest.mark.exact
 def test_saved_loaded_and_saved_weights_go_on_to_the_same_bits(gan, num_classes, tmp_path):
     fit(gan, epochs=1)
     gan.save(tmp_path / "gan.keras")
