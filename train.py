@@ -1,13 +1,13 @@
-"""Trains a GAN on images and keeps everything of it in a run folder.
+"""Trains a GAN on images and saves all results in a run folder.
 
-python train.py                          # MNIST, or the embedded digits without a network
+python train.py                          # MNIST, or the digits in this package if MNIST cannot be downloaded
 python train.py --minutes 5 --name first
-python train.py --resume runs/first      # after a Ctrl-C; on a CPU to the same bits
+python train.py --resume runs/first      # continues a stopped run; on a CPU, with the same bits
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is loaded
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # takes effect only before TensorFlow is imported
 
 import argparse
 import functools
@@ -35,11 +35,10 @@ except ModuleNotFoundError as error:
 
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
-VALIDATION = (
-    5000,
-    250,
-)  # images, half of MNIST's test set, so less than a twentieth of the epoch; in a batch
-SHOWN = ("d_loss", "g_loss", *training.QUALITY)  # in the terminal; history.csv has all logs
+# Number of images, and images in a batch. With 5000 images, half of MNIST's test set, validation takes less
+# than a twentieth of the time of an epoch.
+VALIDATION = (5000, 250)
+SHOWN = ("d_loss", "g_loss", *training.QUALITY)  # logs in the terminal; history.csv has all logs
 
 
 def main(arguments: list[str] | None = None, program: str = "train.py") -> int:
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None, program: str = "train.py") -> int:
 
 
 def run(options: argparse.Namespace, program: str) -> int:
-    """Checks everything that can be wrong before a file is touched, then trains."""
+    """Checks the settings and the data before it writes any file, and then trains. Returns the exit code."""
     job = training.prepare(options)
     num_classes = job.dataset.num_classes if job.settings.conditional else None
     with programs.usage_errors(before=f"{job.dataset.source}: "):
@@ -66,10 +65,10 @@ def run(options: argparse.Namespace, program: str) -> int:
 
 
 def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
-    """Trains, from the folder's newest checkpoint if it has one.
+    """Trains, and continues from the newest checkpoint if the run folder has checkpoints.
 
     Raises:
-        programs.RunError: when a loss or weight is not finite.
+        programs.RunError: if a loss or weight is not finite.
     """
     settings, folder = job.settings, job.folder
     if settings.deterministic:
@@ -81,7 +80,7 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
     kept = {"keep": CHECKPOINTS_KEPT, "monitor": training.QUALITY[0] if metrics else None}
     every_n_epochs = settings.checkpoint_every_epochs
     checkpoint = callbacks.Checkpoint(folder.checkpoints, every_n_epochs=every_n_epochs, **kept)
-    history_file = callbacks.HistoryFile(folder.history, append=True)  # before the checkpoint
+    history_file = callbacks.HistoryFile(folder.history, append=True)  # runs before `checkpoint`
     with programs.usage_errors():
         epochs_done = checkpoint.restore(gan)
     (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
@@ -101,7 +100,7 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
             verbose=verbose,
         )
     finally:
-        history_file.on_train_end()  # closes the file after an interrupt too
+        history_file.on_train_end()  # closes the file, also after an interrupt
     _refuse_if_not_finite(gan, folder)
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
@@ -110,18 +109,21 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
 
 
 def _quality_metrics(job: training.Job, say, verbose: int) -> list[keras.metrics.Metric]:
-    """The metrics of the samples' quality after each epoch; none for data without labels."""
+    """Returns the metrics for validation: none without validation, or with fewer than two classes."""
     if not job.settings.validation:
         return []
     classifier = classifier_for(job.dataset, verbose)
     if classifier is None:
-        say("The data have no labels to train a classifier with, so the samples' quality is not measured.")
+        say(
+            "The quality of the samples is not measured: the metrics need a classifier, and the data have no "
+            "labels or only one class."
+        )
         return []
     return [FrechetDistance(classifier), ClassifierScore(classifier), ClassBalance(classifier)]
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
-    """The logs that `HistoryFile` will write. Without validation Keras writes a `val_` column for each."""
+    """Returns the columns of history.csv. Without validation Keras adds a `val_` column for each log."""
     columns = [tracker.name for tracker in gan.metrics if tracker not in metrics] + ["penalty"] * has_penalty
     measured = [metric.name for metric in gan.metrics] if metrics else columns
     return columns + [f"val_{name}" for name in measured]
@@ -155,7 +157,7 @@ def _refuse_if_not_finite(gan: GAN, folder) -> None:
     raise programs.RunError(
         f"a loss or weight was not finite in epoch {gan.history.epoch[-1] + 1}"
         f"{f'; the last good checkpoint is in {folder.checkpoints}' if is_any_saved else ''}. "
-        "Start a new run with lower rates"
+        "Start a new run with lower learning rates"
     )
 
 

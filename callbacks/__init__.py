@@ -1,4 +1,4 @@
-"""Callbacks that watch and keep any Keras model that maps latents to images."""
+"""Callbacks that show and save the training of any Keras model that maps latents to images."""
 
 from .checkpoint import Checkpoint
 from .history_file import HistoryFile

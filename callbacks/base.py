@@ -1,4 +1,4 @@
-"""The base of the callbacks that draw samples: fixed latents, every n-th epoch."""
+"""The base class of the callbacks that draw samples from fixed latents."""
 
 import keras
 import numpy as np
@@ -9,25 +9,26 @@ from gan.sampling import input_shapes
 
 
 class SampleCallback(keras.callbacks.Callback):
-    """Draws the same latents before training and after every n-th epoch, so that epochs compare.
+    """Draws samples from the same latents before training and after every n-th epoch.
 
-    Works with any model that maps latents (batch, latent_dim) to images (batch, height, width,
-    channels) in [-1, 1]. A model with `num_classes` is given `[latents, labels]`, and its samples make
-    a table with a row for each class.
+    It works with any model that maps latents (batch, latent_dim) to images (batch, height, width, channels)
+    in [-1, 1]. A model with `num_classes` gets `[latents, labels]`, and each row of its grid shows one class.
 
-    A subclass writes a grid where `show_samples(epochs_done, grid)` is called, and one of real images,
-    once, where `show_real(grid)` is; a grid is uint8 (height, width, channels).
+    A subclass implements `show_samples(epochs_done, grid)` and `show_real(grid)`. A grid is uint8 (height,
+    width, channels).
 
     Args:
-        columns: samples in a row.
-        rows: rows of samples; None: one for each class, or ten without classes.
-        real_images: uint8 or floats in [-1, 1], at least rows * columns of them, to show beside the
-            samples; None: none are shown.
-        every_n_epochs: how often to look, from 1.
-        seed: what the fixed latents are drawn from.
+        columns: number of samples in a row.
+        rows: number of rows. None: one for each class, or ten without classes.
+        real_images: uint8, or floats in [-1, 1], at least rows * columns images, to show beside the samples.
+            None: no real images are shown.
+        every_n_epochs: number of epochs from one drawing to the next, at least 1.
+        seed: seed of the fixed latents.
+        scale: whole factor that enlarges the pictures. None: the factor of `gan.images.readable_scale`, which
+            is 2 for images of 28x28 pixels.
 
     Raises:
-        ValueError: when `every_n_epochs`, `columns` or `rows` is not a whole number from 1.
+        ValueError: when `every_n_epochs`, `columns`, `rows` or `scale` is not a whole number from 1.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class SampleCallback(keras.callbacks.Callback):
         real_images: np.ndarray | None = None,
         every_n_epochs: int = 1,
         seed: int = 0,
+        scale: int | None = None,
     ):
         super().__init__()
         self.columns = whole_number("columns", columns)
@@ -45,6 +47,7 @@ class SampleCallback(keras.callbacks.Callback):
         self.real_images = real_images
         self.every_n_epochs = whole_number("every_n_epochs", every_n_epochs)
         self.seed = seed
+        self.scale = None if scale is None else whole_number("scale", scale)
 
     def on_train_begin(self, logs=None):
         self.num_classes = getattr(self.model, "num_classes", None)
@@ -59,9 +62,11 @@ class SampleCallback(keras.callbacks.Callback):
             latent_shape = shapes[0][1:]
         shape = (self.row_count * self.columns, *latent_shape)
         self.latents = np.random.default_rng(self.seed).standard_normal(shape, np.float32)
-        images.check_pictures("Samples", self._sample_images())
+        samples = self._sample_images()
+        images.check_pictures("Samples", samples)
+        self._scale = self.scale or self.choose_scale(self._make_grid(samples, scale=1).shape, samples.shape)
         if self.real_images is not None:
-            self.show_real(self._make_grid(self._first_real_images()))
+            self.show_real(self._make_grid(self._first_real_images(), self._scale))
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 0:
@@ -72,12 +77,16 @@ class SampleCallback(keras.callbacks.Callback):
             self.show_samples(epoch + 1, self._sample())
 
     def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
-        """Shows the samples as they are after so many epochs; 0 is before training."""
+        """Shows the samples after a number of epochs. 0 is before training."""
         raise NotImplementedError
 
     def show_real(self, grid: np.ndarray) -> None:
-        """Shows real images; called once, before training."""
+        """Shows real images. It is called once, before training."""
         raise NotImplementedError
+
+    def choose_scale(self, grid_shape: tuple, samples_shape: tuple) -> int:
+        """Returns the scale of the pictures if the argument `scale` is None."""
+        return images.readable_scale(*samples_shape[1:3])
 
     def _first_real_images(self) -> np.ndarray:
         if not hasattr(self.real_images, "dtype"):
@@ -90,7 +99,7 @@ class SampleCallback(keras.callbacks.Callback):
         return real_images
 
     def _sample(self) -> np.ndarray:
-        return self._make_grid(self._sample_images())
+        return self._make_grid(self._sample_images(), self._scale)
 
     def _sample_images(self) -> np.ndarray:
         inputs = self.latents
@@ -99,7 +108,7 @@ class SampleCallback(keras.callbacks.Callback):
             inputs = [inputs, labels.repeat(self.columns)]
         return keras.ops.convert_to_numpy(self.model(inputs))
 
-    def _make_grid(self, some_images: np.ndarray) -> np.ndarray:
+    def _make_grid(self, some_images: np.ndarray, scale: int) -> np.ndarray:
         if some_images.dtype != np.uint8:
             some_images = images.to_uint8(some_images)
-        return images.make_grid(some_images, self.columns)
+        return images.make_grid(some_images, self.columns, scale=scale)

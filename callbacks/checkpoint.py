@@ -1,4 +1,4 @@
-"""Checkpoints to resume training from: whole or absent, the newest few and the best."""
+"""Saves and restores checkpoints of a training: the newest ones and the best one."""
 
 import contextlib
 import functools
@@ -23,23 +23,25 @@ class Checkpoint(keras.callbacks.Callback):
 
     A checkpoint has two files: `epoch_0007.weights.h5`, as `save_weights` writes it, and its manifest
     `epoch_0007.json` (epoch, size, SHA-256, logs, and a checksum of the manifest). The manifest is written
-    last; without it the checkpoint does not count. Both files are written whole or not at all, and a
-    checkpoint is verified before it is read. The last epoch is always saved. Weights that are not finite
-    (NaN), or that gave such a loss, are never saved: the last good checkpoint remains. Saving epoch 7
-    deletes checkpoints of later epochs: they are damaged, or from a training that was restarted before them.
+    last: weights without a manifest are not a checkpoint. Each file is written completely or not at all.
+    `restore` verifies a checkpoint before it loads the checkpoint.
+
+    The last epoch is saved too. Epochs with weights or a loss that are not finite (NaN or infinite) are never
+    saved, so the last good checkpoint remains. Saving epoch 7 deletes checkpoints of later epochs: they are
+    damaged, or the training was restarted at an earlier epoch.
 
     Args:
-        directory: where the checkpoints go; created if it is missing.
-        every_n_epochs: how often to save, from 1.
-        keep: how many of the newest checkpoints to keep, from 1.
-        monitor: a key of the logs. The epoch with the best value is saved at once and kept too.
-        mode: "min" or "max": which values of `monitor` are better.
+        directory: the folder for the checkpoints. Created if it is missing.
+        every_n_epochs: number of epochs from one checkpoint to the next, at least 1.
+        keep: number of newest checkpoints to keep, at least 1.
+        monitor: a key of the logs. The epoch with the best value is saved immediately and kept too.
+        mode: "min" if lower values of `monitor` are better, "max" if higher values are better.
 
     Raises:
-        ValueError: for other arguments; and, before the first epoch, when the directory holds checkpoints
-            of another training, which this one would delete.
+        ValueError: if an argument is out of its range. Also before the first epoch, if the directory contains
+            checkpoints of another training that this training would delete.
 
-    Example, which continues where it stopped each time you run it:
+    Example. The code continues from the newest checkpoint each time that you run it:
 
     ```python
     checkpoint = Checkpoint("checkpoints", keep=3)
@@ -68,20 +70,22 @@ class Checkpoint(keras.callbacks.Callback):
         self.keep = whole_number("keep", keep)
         self.monitor = monitor
         self.mode = mode
-        self._is_continued = False  # whether what lies in the directory is this training's own
-        self._damaged = set()  # epochs whose checkpoints `restore` found so: neither newest nor best
+        self._is_continued = False  # whether this training wrote or restored the checkpoints
+        self._damaged = set()  # epochs that `restore` skips and that cannot be the best
 
     def restore(self, model: keras.Model) -> int:
-        """Loads the newest whole checkpoint into a compiled model.
+        """Loads the newest undamaged checkpoint into a compiled model.
 
-        It verifies all checkpoints. A damaged one is skipped, with a warning that names it, and no longer
-        counts as the best one either.
+        Verifies all checkpoints. Skips damaged checkpoints, with a warning for each. A damaged checkpoint
+        cannot be the best checkpoint either.
 
         Returns:
-            The number of epochs done: `fit`'s `initial_epoch`. 0 when there is no checkpoint.
+            The number of finished epochs, for `initial_epoch` of `fit`. 0 if there is no undamaged
+            checkpoint.
 
         Raises:
-            ValueError: when the newest whole checkpoint belongs to a model with other layers.
+            ValueError: if the model is not compiled, or if the newest undamaged checkpoint belongs to a model
+                with other layers or another optimizer.
         """
         self._is_continued = True
         for epochs_done in sorted(self._epochs_of("json")):
@@ -89,7 +93,7 @@ class Checkpoint(keras.callbacks.Callback):
                 _verify(self._path(epochs_done, "weights.h5"), self._read_manifest(epochs_done))
             except (OSError, ValueError) as error:
                 self._damaged.add(epochs_done)
-                warnings.warn(f"{error}; another checkpoint is used, if there is one.", Notice, stacklevel=2)
+                warnings.warn(f"{error}; this checkpoint is skipped.", Notice, stacklevel=2)
         newest = max(self._epochs_of("json") - self._damaged, default=0)
         if newest:
             _check_fit(model, self._path(newest, "weights.h5"))
@@ -106,9 +110,9 @@ class Checkpoint(keras.callbacks.Callback):
         newest = max(self._epochs_of("json"), default=0)
         if newest > epoch and not self._is_continued:
             raise ValueError(
-                f"{self.directory} holds checkpoints up to epoch {newest}, and training starts at {epoch}: "
-                "call `restore(model)` and pass what it returns as `initial_epoch`, or choose another "
-                "directory."
+                f"{self.directory} contains checkpoints up to epoch {newest}, but training starts at "
+                f"{epoch}: call `restore(model)` and pass its return value as `initial_epoch`, or choose "
+                "another directory."
             )
         self._is_continued = True
 
@@ -126,10 +130,10 @@ class Checkpoint(keras.callbacks.Callback):
             epoch = self._unsaved[0]
             warnings.warn(f"Epoch {epoch} is not saved: another callback changed the weights.", stacklevel=2)
         for epoch in self._epochs_of("weights.h5") - self._epochs_of("json"):
-            self._path(epoch, "weights.h5").unlink()  # a kill between two removals left it
+            self._path(epoch, "weights.h5").unlink()  # left by a kill between two removals
 
     def _save_if_unchanged(self) -> bool:
-        """Saves the last epoch, unless another callback has put other weights in place since its end."""
+        """Saves the last epoch, unless another callback has changed the weights since its end."""
         if self._fingerprint not in (None, _fingerprint(self.model)):
             return False
         self._save()
@@ -158,7 +162,7 @@ class Checkpoint(keras.callbacks.Callback):
             return False
         if self.monitor not in logs:
             names = ", ".join(sorted(logs))
-            warnings.warn(f"`monitor` {self.monitor!r} is not in the logs: {names}.", stacklevel=2)
+            warnings.warn(f"`monitor` {self.monitor!r} is not in the logs; they have {names}.", stacklevel=2)
             return False
         best = self._best([manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_before])
         return best is None or self._rank({"logs": logs}) < self._rank(best)
@@ -168,7 +172,7 @@ class Checkpoint(keras.callbacks.Callback):
         return min(rated, key=self._rank, default=None)
 
     def _rank(self, manifest: dict) -> float:
-        """The monitored value, negated if more is better. A NaN ranks last."""
+        """Returns the monitored value, negated if higher values are better. Returns infinity for NaN."""
         value = manifest["logs"][self.monitor]
         if math.isnan(value):
             return math.inf
@@ -177,15 +181,15 @@ class Checkpoint(keras.callbacks.Callback):
     def _remove_old(self, epochs_done: int) -> None:
         past = [manifest for manifest in self._manifests() if manifest["epoch"] <= epochs_done]
         kept = {manifest["epoch"] for manifest in [*past[-self.keep :], self._best(past)] if manifest}
-        for suffix in ("json", "weights.h5"):  # without the first the second does not count
+        for suffix in ("json", "weights.h5"):  # the manifest first: weights alone are not a checkpoint
             for epoch in self._epochs_of(suffix) - kept:
                 self._path(epoch, suffix).unlink()
 
     def _manifests(self) -> list[dict]:
-        """All whole manifests, the oldest epoch first."""
+        """Returns all undamaged manifests, in the order of their epochs."""
         manifests = []
         for epochs_done in sorted(self._epochs_of("json") - self._damaged):
-            with contextlib.suppress(ValueError):  # `restore` reports it, and the next save removes it
+            with contextlib.suppress(ValueError):  # `restore` warns, and the next save removes the file
                 manifests.append(self._read_manifest(epochs_done))
         return manifests
 
@@ -209,7 +213,7 @@ class Checkpoint(keras.callbacks.Callback):
         return manifest
 
     def _epochs_of(self, suffix: str) -> set[int]:
-        """The epochs that have a file with this suffix."""
+        """Returns the epochs that have a file with this suffix."""
         return set(find_numbered(self.directory, f".{suffix}"))
 
     def _path(self, epochs_done: int, suffix: str) -> Path:
@@ -227,40 +231,44 @@ def _checksum(manifest: dict) -> str:
 
 
 def _verify(weights: Path, manifest: dict) -> None:
-    """Refuses weights that are not those of the manifest. The size is compared first, which costs least."""
+    """Raises ValueError if a weights file differs from its manifest. Compares the size first: it is fast."""
     if not weights.is_file():
         raise ValueError(f"{weights} is missing")
     if weights.stat().st_size != manifest["bytes"] or digest(weights) != manifest["sha256"]:
-        raise ValueError(f"{weights} is damaged: it is not what was saved")
+        raise ValueError(f"{weights} is damaged: its size or SHA-256 differs from the manifest")
 
 
 def _check_fit(model: keras.Model, weights: Path) -> None:
-    """Refuses what Keras would pass over in silence: no optimizer, an average too much or too little."""
+    """Raises ValueError for faults that Keras does not report.
+
+    These faults are a model without an optimizer, and an average of the generator that only the model or only
+    the checkpoint has.
+    """
     if getattr(model, "optimizer", None) is None:
-        raise ValueError(
-            f"{weights} is whole, but this model is not compiled: compile it before you restore it"
-        )
+        raise ValueError(f"{weights} is not damaged, but this model is not compiled: compile the model first")
     try:
         with h5py.File(weights) as file:
             has_average = "average_generator" in file
-    except Exception:  # no HDF5 file, although its checksum is right: `_load` says so
+    except Exception:  # not an HDF5 file, although its checksum is right: `_load` raises the error
         return
     if hasattr(model, "average_generator") and has_average != (model.average_generator is not None):
-        difference = "lacks the average" if has_average else "has an average"
-        raise ValueError(f"{weights} is whole, but this model {difference}: see `ema_half_life_images`")
+        difference = "lacks the average" if has_average else "has an additional average"
+        raise ValueError(
+            f"{weights} is not damaged, but this model {difference} of the generator: create the "
+            "model with the same `ema_half_life_images` as before"
+        )
 
 
 def _load(model: keras.Model, weights: Path) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras warns where it leaves a part out
+            warnings.simplefilter("error", UserWarning)  # Keras warns if it skips a part of the file
             model.load_weights(weights)
     except Exception as error:
         is_optimizer = "Skipping variable loading for optimizer" in str(error)
         other = "another optimizer" if is_optimizer else "other layers"
-        same = (
-            "compile it as before" if is_optimizer else "other networks saved it, or another version of them"
-        )
+        same = "compile the model as before" if is_optimizer else "build the networks as before"
         raise ValueError(
-            f"{weights} is whole, but of a model with {other} than this one: {same}. Received: {model.name}"
+            f"{weights} is not damaged, but belongs to a model with {other} than this model: {same}. "
+            f"Received: {model.name}"
         ) from error

@@ -1,4 +1,4 @@
-"""Keras's CSVLogger; each row is on the disk before a checkpoint is written."""
+"""A variant of Keras's CSVLogger that writes each row to the disk immediately."""
 
 import csv
 import io
@@ -11,14 +11,14 @@ from gan.files import local_path, write_whole
 
 
 class HistoryFile(keras.callbacks.CSVLogger):
-    """Writes the logs of each epoch as a row of a CSV file, from epoch 1, and flushes it to the disk.
+    """Writes the logs of each epoch as a row of a CSV file, from epoch 1, and flushes the row to the disk.
 
-    Keras's CSVLogger counts epochs from 0. It leaves the flush to the operating system, and a power cut may
-    lose the row. Put this callback before `Checkpoint`: then no epoch that a run resumes from lacks its row.
-    All arguments are Keras's.
+    Keras's CSVLogger counts epochs from 0. It does not flush rows to the disk, so a power cut may lose rows.
+    Put this callback before `Checkpoint` in the list of callbacks: then each epoch with a checkpoint has a
+    row. All arguments are the arguments of Keras's CSVLogger.
 
     Raises:
-        OSError: with the file's name, when it cannot be written.
+        OSError: if the file cannot be written. The error contains the name of the file.
 
     Example:
 
@@ -49,7 +49,7 @@ class HistoryFile(keras.callbacks.CSVLogger):
             raise OSError(error.errno, error.strerror, str(self.filename)) from error
 
     def _add_columns(self, logs: dict) -> None:
-        """Writes the file again, with columns for logs that came later."""
+        """Writes the file again, with more columns for new logs."""
         self.csv_file.close()
         with open(self.filename, newline="") as file:
             rows = list(csv.DictReader(file, delimiter=self.sep))

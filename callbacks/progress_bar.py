@@ -6,12 +6,13 @@ import keras
 
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
-    """Shows chosen logs only, and the time of a step without the time that compiling the step takes.
+    """Shows only chosen logs, and a time per step that does not include the compilation.
 
-    A GAN's logs make a line of some 125 characters, which Keras cannot overwrite where a terminal is
-    narrower and wraps it: each step would add a line. `fit` takes this in place of its own bar.
+    All logs of a GAN make a line of about 125 characters. A narrower terminal wraps the line, and Keras
+    cannot overwrite a wrapped line: each step would add a line. `fit` uses this callback instead of its own
+    progress bar.
 
-    Where XLA compiles the train step, as it does on a GPU, a line says so before the first step.
+    If XLA compiles the train step, for example on a GPU, the callback says so before the first step.
 
     Args:
         shown: the keys of the logs to show.
@@ -35,7 +36,7 @@ class ProgressBar(keras.callbacks.ProgbarLogger):
             print("Compiling the train step, which takes up to half a minute...", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self._is_compiled:  # the first step compiled it: the clock of the bar starts here
+        if not self._is_compiled:  # the first step includes compilation: the bar starts its clock after it
             self._is_compiled = True
             self.progbar = keras.utils.Progbar(self.target, verbose=self.verbose, stateless_metrics=())
         super().on_train_batch_end(batch, self._choose(logs))

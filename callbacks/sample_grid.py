@@ -1,5 +1,6 @@
-"""A picture of samples after every epoch, and a film of them at the end."""
+"""Saves a picture of samples after every epoch, and a film of all epochs at the end."""
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +21,14 @@ MILLISECONDS_THE_LAST = 2000
 class SampleGrid(SampleCallback):
     """Writes `epoch_0000.png` (before training), `epoch_0001.png`, …, and `epochs.gif` at the end.
 
-    With `real_images` it also writes `real.png`, a grid of the same size. Each file is written whole
-    or not at all. A resumed `fit` (`initial_epoch=n`) goes on with the numbers, and the film shows the
-    pictures of all its parts; a new `fit` into the same folder overwrites what it reaches.
+    With `real_images` it also writes `real.png`, a grid of the same size. Each file is written whole or not
+    at all. A resumed `fit` (`initial_epoch=n`) continues the numbers and keeps the scale of the pictures in
+    the folder. The film shows all epochs. A new `fit` into the same folder overwrites the pictures of the
+    same epochs.
 
     Args:
-        directory: where the pictures go; made where it is missing.
-        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`: see `SampleCallback`.
+        directory: folder of the pictures. It is created if it does not exist.
+        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`, `scale`: see `SampleCallback`.
 
     Example:
 
@@ -43,6 +45,14 @@ class SampleGrid(SampleCallback):
         self.directory.mkdir(parents=True, exist_ok=True)
         super().on_train_begin(logs)
 
+    def choose_scale(self, grid_shape: tuple, samples_shape: tuple) -> int:
+        for picture in reversed(find_numbered(self.directory, ".png").values()):
+            with contextlib.suppress(Exception), Image.open(picture) as file:  # a damaged or foreign file
+                scale = file.height // grid_shape[0]
+                if (file.height, file.width) == (scale * grid_shape[0], scale * grid_shape[1]):
+                    return scale
+        return super().choose_scale(grid_shape, samples_shape)
+
     def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
         write_whole(self.directory / f"epoch_{epochs_done:04d}.png", encode_png(grid))
 
@@ -58,7 +68,7 @@ class SampleGrid(SampleCallback):
 
 
 def _read(pictures: list[Path]) -> Iterator[Image.Image]:
-    """Yields the frames of the film. It closes each file before the next: there may be thousands."""
+    """Yields the frames of the film. It closes each file before it opens the next: there may be thousands."""
     for picture in pictures:
         try:
             with Image.open(picture) as file:

@@ -1,4 +1,4 @@
-"""Keras's TensorBoard callback; a kill loses no epoch, and a long run loses no memory."""
+"""A variant of Keras's TensorBoard callback that loses no epochs and leaks no memory."""
 
 import keras
 
@@ -6,9 +6,10 @@ import keras
 class TensorBoard(keras.callbacks.TensorBoard):
     """Writes every epoch's scalars, from epoch 1, to the disk before the next epoch begins.
 
-    Keras leaves them in memory for up to two minutes, and a process that is killed takes them along. At
-    every batch it also makes summaries that `update_freq="epoch"`, the default, throws away, and each
-    leaves half a kibibyte behind; here they are not made. All arguments are Keras's.
+    Keras's callback keeps scalars in memory for up to two minutes, and a killed process loses them. With the
+    default `update_freq="epoch"`, Keras's callback also makes and discards summaries at every batch, and each
+    summary leaks half a kibibyte of memory. This callback does not make these summaries. All arguments are
+    the arguments of Keras's callback.
 
     Example:
 

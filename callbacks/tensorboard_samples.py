@@ -1,4 +1,4 @@
-"""Samples in TensorBoard, beside real images."""
+"""Writes samples and real images to TensorBoard."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from .base import SampleCallback
 
 
 class TensorBoardSamples(SampleCallback):
-    """Writes the image summaries `samples/generated`, after every epoch, and `samples/real`, once.
+    """Writes the image summaries `samples/generated` after every epoch, and `samples/real` once.
 
-    TensorBoard shows the two side by side, for their names have one beginning. The step is the number of
-    epochs done; 0 is before training. Each summary is flushed as it is written, so that TensorBoard shows
-    it at once and a kill loses none.
+    TensorBoard shows the two side by side, because both names begin with `samples/`. The step is the number
+    of finished epochs. 0 is before training. Each summary is flushed at once: TensorBoard shows it
+    immediately, and a killed process loses no summary.
 
     Args:
-        log_dir: the folder to show with `tensorboard --logdir`; made where it is missing.
-        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`: see `SampleCallback`.
+        log_dir: folder for `tensorboard --logdir`. It is created if it does not exist.
+        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`, `scale`: see `SampleCallback`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Training for so many minutes."""
+"""A callback that limits the time of a training."""
 
 import time
 
@@ -6,13 +6,13 @@ import keras
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Ends training at the first epoch's end after so many minutes.
+    """Stops the training after a number of minutes, at the end of the current epoch.
 
     Args:
-        minutes: counted from the start of `fit`, more than 0.
+        minutes: time from the start of `fit`; more than 0.
 
     Raises:
-        ValueError: when `minutes` is not positive.
+        ValueError: if `minutes` is not positive.
     """
 
     def __init__(self, minutes: float):

@@ -1,4 +1,4 @@
-"""A GAN that is an ordinary Keras model. `import gan` is all that loading a saved model needs."""
+"""A GAN as an ordinary Keras model. Run `import gan` before you load a saved model."""
 
 try:
     import keras
@@ -12,7 +12,9 @@ try:
 except ModuleNotFoundError as error:
     from .commands.program import explain_missing
 
-    _problem = explain_missing(error)  # `python -m gan` imports this module first, and prints one line
+    _problem = explain_missing(
+        error
+    )  # raised later: `python -m gan` imports this module first and prints one line
 
     def __getattr__(name: str):
         if name.startswith("__"):

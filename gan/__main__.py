@@ -1,12 +1,12 @@
-"""Trains, draws images from trained generators, and measures and compares runs.
+"""Trains GANs, draws images from trained generators, evaluates runs and compares runs.
 
 python -m gan generate --digit 4
 python -m gan generate runs/first
 python -m gan evaluate runs/first
 python -m gan compare runs/first runs/second
-python -m gan train --minutes 5      # the flags of train.py
+python -m gan train --minutes 5      # has the flags of train.py
 
-Where the package is installed, `fit-gan` is the same program.
+If the package is installed, `fit-gan` runs the same program.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def parse(arguments: list[str], program: str) -> argparse.Namespace:
     """Reads the command and its flags."""
     parser = Parser(
         prog=program,
-        description="Train GANs, draw from trained generators, measure runs, compare them.",
+        description="Train GANs, draw images from trained generators, evaluate runs and compare runs.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -59,7 +59,7 @@ def run_console() -> int:
 
 
 def _load_train():
-    """Loads train.py by its place: a user's own train.py may hide its name."""
+    """Loads train.py from its path, because `import train` may find a train.py of the user."""
     spec = importlib.util.spec_from_file_location("fit_gan_train", Path(__file__).parents[1] / "train.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""The moving average of a network's weights, which draws better samples than the network itself.
+"""The moving average of a network's weights. The average draws better samples than the network.
 
 Reference: Yazici et al. 2018, https://arxiv.org/abs/1806.04498.
 """
@@ -6,13 +6,13 @@ Reference: Yazici et al. 2018, https://arxiv.org/abs/1806.04498.
 import keras
 import tensorflow as tf
 
-# The half-life is at most this fraction of the images seen (Karras et al. 2020, StyleGAN2-ADA's
-# `ema_rampup`), so that the average forgets the noise of the first minutes.
+# The half-life is at most this fraction of the images seen so far (Karras et al. 2020, `ema_rampup` of
+# StyleGAN2-ADA). So the average quickly forgets the poor weights of the first steps.
 RAMP_UP = 0.05
 
 
 def copy_network(network: keras.Model, scope: str = "copy") -> keras.Model:
-    """Returns a network of the same kind with equal weights, whose names begin with the scope.
+    """Copies a network and its weights. The names of the copied variables begin with the scope.
 
     Raises:
         ValueError: when the network cannot be rebuilt from its config.
@@ -25,18 +25,18 @@ def copy_network(network: keras.Model, scope: str = "copy") -> keras.Model:
         copy.set_weights(network.get_weights())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
-            "The generator's average needs a copy of the generator, and this one cannot be rebuilt from its "
-            "config: give its class `get_config` and `build`, or pass ema_half_life_images=None. "
+            "The generator cannot be copied, because Keras cannot rebuild the generator from its config. Add "
+            "`get_config` and `build` to the generator's class, or pass ema_half_life_images=None. "
             f"Received: {network.name}, {' '.join(str(error).split())}"
         ) from error
     return copy
 
 
 def make_average(network: keras.Model) -> keras.Model:
-    """Returns the copy of a network that will hold the moving average of its weights.
+    """Copies a network. The copy will hold the moving average of the network's weights.
 
     Raises:
-        ValueError: as `copy_network`.
+        ValueError: when the network cannot be rebuilt from its config.
     """
     average = copy_network(network, scope="average")
     average.trainable = False
@@ -51,11 +51,11 @@ def _has_lambda(network: keras.Model) -> bool:
 
 
 def _clone(network: keras.Model) -> keras.Model:
-    """Rebuilds a network from its config. Lambda layers have no weights and are used by both networks."""
+    """Rebuilds a network from its config. Both networks share the Lambda layers, which have no weights."""
     if not _has_lambda(network):
         return keras.models.clone_model(network)
 
-    def copy_layer(layer):  # Keras rebuilds no Lambda from its config
+    def copy_layer(layer):  # Keras does not rebuild a Lambda layer from its config
         is_lambda = isinstance(layer, keras.layers.Lambda)
         return layer if is_lambda else type(layer).from_config(layer.get_config())
 
@@ -63,14 +63,16 @@ def _clone(network: keras.Model) -> keras.Model:
 
 
 def update_average(average: keras.Model, network: keras.Model, half_life_images: float, step, count) -> None:
-    """average += (1 - decay) * (weight - average), with decay = 0.5 ** (batch / half-life).
+    """Moves the average towards the network's weights.
+
+    average += (1 - decay) * (weight - average), with decay = 0.5 ** (batch size / half-life).
 
     Args:
-        average: the copy that is updated.
-        network: the network that it follows.
-        half_life_images: the half-life, in images seen, after its ramp-up.
-        step: int64 scalar, the number of steps before this one.
-        count: int32 scalar, images in this replica's part of the batch.
+        average: the copy that holds the average.
+        network: the network with the new weights.
+        half_life_images: the half-life, in images seen, after the ramp-up.
+        step: int64 scalar, the number of finished steps.
+        count: int32 scalar, the number of images in this replica's part of the batch.
     """
     replica = tf.distribute.get_replica_context()
     batch_size = tf.cast(count * replica.num_replicas_in_sync, tf.float32)

@@ -1,8 +1,8 @@
-"""Checks the data of `fit` and `evaluate` on the host, before the train step gets them.
+"""Checks of the data for `fit` and `evaluate`. The checks run on the host, before the train step.
 
-Arrays are checked at once. Other data are checked batch by batch, and no batch is drawn twice. The checks of
-a `tf.data` pipeline are part of the pipeline: XLA drops assertions from the train step, and a graph raises
-other errors than ValueError.
+`BatchChecks` checks a whole array at once. It checks other data batch by batch, and reads each batch only
+once. The checks of a `tf.data` pipeline are part of the pipeline, not of the train step: XLA removes
+assertions from the train step, and an assertion in a graph does not raise ValueError.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ import tensorflow as tf
 from . import images as image_values
 from .sampling import check_labels
 
-MOST_LEVELS = 16  # uint8 images without a value above are binary, or of 0..16
-ONE_HOT = " (one-hot labels become integers by `argmax(-1)`)"
-TWO_ARGUMENTS = " (give the images as `x`, the labels as `y`)"
+MOST_LEVELS = 16  # uint8 images without a larger value have the range 0..1 or 0..16
+ONE_HOT = " (convert one-hot labels to integers by `argmax(-1)`)"
+TWO_ARGUMENTS = " (pass the images as `x`, the labels as `y`)"
 
 
 class BatchChecks:
     """Checks the data of one call of `fit` or `evaluate`.
 
     Args:
-        image_shape: (height, width, channels) of the networks.
-        num_classes: number of classes, or None: then labels are dropped.
+        image_shape: (height, width, channels) of the images.
+        num_classes: number of classes. None: the checks remove the labels.
     """
 
     def __init__(self, image_shape: tuple[int, ...], num_classes: int | None):
@@ -37,7 +37,7 @@ class BatchChecks:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raises what is wrong with a batch, in place of the error that TensorFlow makes of it."""
+        """Raises the error of the failed check instead of TensorFlow's error."""
         try:
             yield
         except Exception:
@@ -46,22 +46,22 @@ class BatchChecks:
             raise self._problem from None
 
     def check(self, x, y=None, steps: int | None = None, steps_name: str = "steps") -> dict:
-        """Returns the arguments x and y for Keras: images, or other data, and labels.
+        """Checks the data. Returns the arguments x and y for Keras.
 
         Args:
             x: images, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
             y: labels of images, or None.
             steps: number of steps in an epoch, or None.
-            steps_name: name of the argument with that number.
+            steps_name: name of this argument in the Keras method, for the error message.
 
         Raises:
-            ValueError: one line, for data that the GAN cannot use.
+            ValueError: for data that the GAN cannot use. The message is one line.
         """
         x, y = self._check_data(x, y, steps, steps_name)
         return {"x": x, "y": y}
 
     def check_validation(self, data, steps: int | None) -> dict:
-        """Returns the argument validation_data of `fit`, checked like the others; nothing for None."""
+        """Checks the validation data. Returns the argument validation_data for `fit`, or {} for None."""
         if data is None:
             return {}
         if not isinstance(data, (tuple, list)):
@@ -72,10 +72,10 @@ class BatchChecks:
         return {"validation_data": x if y is None else (x, y)}
 
     def refuse_weights(self, arguments: dict, *names: str) -> None:
-        """Refuses weights, in every mode.
+        """Refuses sample weights and class weights.
 
         Raises:
-            ValueError: naming the argument.
+            ValueError: with the name of the argument.
         """
         for name in names:
             if arguments.get(name) is not None:
@@ -84,7 +84,7 @@ class BatchChecks:
 
     def _check_data(self, x, y, steps: int | None, steps_name: str) -> tuple:
         if x is None or (hasattr(x, "element_spec") and not isinstance(x, tf.data.Dataset)):
-            return x, y  # a dataset that a strategy has distributed
+            return x, y  # a distributed dataset is not checked
         if isinstance(x, tf.data.Dataset):
             self._refuse_endless(x.cardinality() == tf.data.INFINITE_CARDINALITY, x, steps, steps_name)
             return self._check_dataset(x), y
@@ -100,8 +100,8 @@ class BatchChecks:
     def _refuse_endless(self, is_endless: bool, data, steps: int | None, steps_name: str) -> None:
         if is_endless and not steps:
             a_pass = getattr(data, "steps_per_pass", None)
-            known = f" One pass over its images has {a_pass} steps." if a_pass else ""
-            raise ValueError(f"The data are endless: give `{steps_name}`, the steps in an epoch.{known}")
+            known = f" One pass over the images has {a_pass} steps." if a_pass else ""
+            raise ValueError(f"The data are endless: give `{steps_name}`, the number of steps.{known}")
 
     def _check_batch(self, batch, index: int) -> tuple:
         """Checks a batch of a generator or a PyDataset."""
@@ -114,7 +114,7 @@ class BatchChecks:
         return (images,) if labels is None else (images, labels)
 
     def _check_values(self, images, labels=None, is_first: bool = False) -> tuple:
-        """Checks arrays. Returns them, without the labels if the GAN does not use them."""
+        """Checks and returns the arrays. Returns None for labels that the GAN does not use."""
         if isinstance(images, (list, tuple, dict, str)) or not hasattr(images, "dtype"):
             self._refuse_structure(images)
         values = np.asarray(images)
@@ -154,7 +154,7 @@ class BatchChecks:
             if parts[1].shape[1:] not in ((), (1,), (None,)):
                 self._refuse_structure(spec, ONE_HOT)
             check_labels(np.zeros(1, parts[1].dtype.as_numpy_dtype), self.num_classes)
-        labels_seen = getattr(dataset, "label_range", None)  # of `gan.data.pipeline`, which checks its arrays
+        labels_seen = getattr(dataset, "label_range", None)  # set by `gan.data.pipeline`
         if hasattr(dataset, "steps_per_pass"):
             if labels_seen is not None and self.num_classes is not None:
                 check_labels(np.array(labels_seen), self.num_classes)
@@ -163,13 +163,13 @@ class BatchChecks:
 
     @tf.autograph.experimental.do_not_convert
     def _check_tensors(self, index, batch):
-        """Checks a batch within the pipeline; Python sees only the first, and one that is wrong."""
+        """Checks a batch inside the pipeline. Calls Python only for the first batch and for a wrong batch."""
         images, labels = batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
         images = images[0] if isinstance(images, tuple) else images
         used = [images] if self.num_classes is None else [images, labels]
         is_fine = tf.reduce_all(tf.shape(images)[1:] == list(self.image_shape)) & (index > 0)
         if images.dtype.is_floating:
-            is_fine &= ~tf.reduce_any(tf.abs(images) > 1)  # a NaN passes: `TerminateOnNaN` is for that
+            is_fine &= ~tf.reduce_any(tf.abs(images) > 1)  # NaN passes, and `TerminateOnNaN` finds NaN
         if self.num_classes is not None:
             is_fine &= tf.size(labels) == tf.shape(images)[0]
             is_fine &= tf.reduce_all((labels >= 0) & (tf.cast(labels, tf.int64) < self.num_classes))
@@ -177,7 +177,7 @@ class BatchChecks:
         def look(index, *batch):
             try:
                 self._check_values(*batch, is_first=index == 0)
-            except Exception as error:  # or a warning that the user has made an error
+            except Exception as error:  # also a warning that the user's filters turn into an error
                 self._problem = error
                 raise
             return np.int64(0)
@@ -197,17 +197,17 @@ class BatchChecks:
 
     def _refuse_structure(self, received, advice: str = "") -> None:
         shape = ", ".join(map(str, self.image_shape))
-        batch = f"images of shape (batch, {shape}), uint8 (0..255) or floats in [-1, 1]"
+        batch = f"images of shape (batch, {shape}), as uint8 (0..255) or floats in [-1, 1]"
         if self.num_classes is None:
-            expected = f"A batch must be {batch}, or (images, labels), whose labels are not used"
+            expected = f"A batch must be {batch}; or (images, labels), but the labels are not used"
         else:
-            expected = f"A conditional GAN needs batches of (images, labels): {batch}; and integer labels of "
+            expected = f"A conditional GAN needs batches of (images, labels): {batch}; integer labels of "
             expected += f"shape (batch,) in 0..{self.num_classes - 1}"
         self._refuse(f"{expected}. Received: {_describe(received)}{advice}")
 
 
 class _CheckedPyDataset(keras.utils.PyDataset):
-    """A PyDataset whose batches are checked as they come."""
+    """Reads batches from a PyDataset and checks each batch."""
 
     def __init__(self, dataset: keras.utils.PyDataset, checks: BatchChecks):
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
@@ -229,14 +229,14 @@ class _CheckedPyDataset(keras.utils.PyDataset):
 
 
 def _warn_of_range(images: np.ndarray) -> bool:
-    """Warns of a range that looks as if the images were not scaled to [-1, 1], or to 0..255."""
+    """Warns when the images seem to have a wrong range. Returns whether it warned."""
     if not images.size:
         return False
     low, high = images.min(), images.max()
     if images.dtype == np.uint8 and 0 < high <= MOST_LEVELS:
-        advice = f"Pixels of uint8 images have the range 0..255: multiply by 255 / {high}"
+        advice = f"uint8 images should have the range 0..255: multiply the images by 255 / {high}"
     elif images.dtype != np.uint8 and low >= 0 and high > low:
-        advice = "Float images have the range [-1, 1]: scale [0, 1] by `images * 2 - 1`"
+        advice = "Float images should have the range [-1, 1]: scale images in [0, 1] by `images * 2 - 1`"
     else:
         return False
     warnings.warn(f"{advice}. Received: values from {float(low):g} to {float(high):g}", stacklevel=2)
@@ -244,15 +244,15 @@ def _warn_of_range(images: np.ndarray) -> bool:
 
 
 def _describe(received) -> str:
-    """What was received in place of a batch, in one line."""
+    """Describes a received value in one line."""
     if isinstance(received, dict):
-        return f"a dictionary with the keys {', '.join(map(repr, received))}; map it to a tuple"
+        return f"a dictionary with the keys {', '.join(map(repr, received))}; use a tuple instead"
     if "Ragged" in type(received).__name__:
         return f"a {type(received).__name__}; call `.to_tensor()`"
     if isinstance(received, (list, tuple)) and len(received) > 3:
         return f"a {type(received).__name__} of {len(received)} parts"
     if isinstance(received, (list, tuple)):
-        return f"a {type(received).__name__} of {', '.join(map(_describe, received)) or 'nothing'}"
+        return f"a {type(received).__name__} of {', '.join(map(_describe, received)) or '0 parts'}"
     if hasattr(received, "shape") and hasattr(received, "dtype"):
         dtype = getattr(received.dtype, "name", received.dtype)
         shape = received.shape

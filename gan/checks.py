@@ -1,4 +1,4 @@
-"""The checks of a GAN's arguments and batches."""
+"""Checks of the networks, arguments and inputs of a GAN."""
 
 import numbers
 import warnings
@@ -11,10 +11,10 @@ from .sampling import check_labels, input_shapes, output_shape
 
 
 def check_networks(generator, discriminator, num_classes: int | None) -> tuple[tuple, tuple]:
-    """Checks that two networks fit each other. Returns the shapes of the latents and of the images.
+    """Checks that two networks fit each other. Returns the shape of the latents and the shape of the images.
 
     Raises:
-        ValueError: naming both shapes, or the missing part.
+        ValueError: with the expected shape and the received shape.
     """
     for role, network in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(network, keras.Model):
@@ -23,10 +23,10 @@ def check_networks(generator, discriminator, num_classes: int | None) -> tuple[t
     image_shapes = _input_shapes("discriminator", discriminator, num_classes)
     latent_shape, generated_shape = latent_shapes[0], output_shape(generator, "generator")
     if not latent_shape or None in latent_shape:
-        expected = "The generator must take latents of a fixed length, (batch, latent_dim)"
+        expected = "The generator must take latents of a fixed shape, for example (batch, latent_dim)"
         raise ValueError(f"{expected}. Received: shape=(batch, {_join(latent_shape)})")
     if len(generated_shape) != 3 or None in generated_shape:
-        expected = "The generator must make images of one size, (batch, height, width, channels)"
+        expected = "The generator must make images of a fixed shape, (batch, height, width, channels)"
         raise ValueError(f"{expected}. Received: shape=(batch, {_join(generated_shape)})")
     is_alike = len(image_shapes[0]) == 3 and all(
         taken in (None, made) for taken, made in zip(image_shapes[0], generated_shape, strict=True)
@@ -37,30 +37,32 @@ def check_networks(generator, discriminator, num_classes: int | None) -> tuple[t
         raise ValueError(f"{expected}. Received: {received}")
     logit_shape = output_shape(discriminator, "discriminator", generated_shape)
     if logit_shape != (1,):
-        expected = "The discriminator must give one logit for each image, of shape (batch, 1)"
+        expected = "The discriminator must return one logit for each image, in the shape (batch, 1)"
         raise ValueError(f"{expected}. Received: shape=(batch, {_join(logit_shape)})")
     shared = {id(v) for v in generator.variables} & {id(v) for v in discriminator.variables}
     if shared:
         names = ", ".join(v.path for v in generator.variables if id(v) in shared)
-        raise ValueError(f"The two networks must not share layers: each has an optimizer. Received: {names}")
+        raise ValueError(
+            f"The networks must not share layers: each has an optimizer. Received: shared weights {names}"
+        )
     return latent_shape, generated_shape
 
 
 def _input_shapes(role: str, network: keras.Model, num_classes: int | None) -> list[tuple]:
-    """The shapes of a network's inputs without the batch dimension, the labels second."""
+    """Checks and returns the shapes of a network's inputs, without the batch dimension."""
     shapes = [tuple(shape[1:]) for shape in input_shapes(network, role)]
     first = "latents" if role == "generator" else "images"
     expected = [first] if num_classes is None else [first, "labels"]
     is_right = len(shapes) == len(expected) and shapes[0] != ()
     label_shapes = (
         ((), (1,)) if getattr(network, "inputs", None) else ((),)
-    )  # Keras fits those of functional models
+    )  # Keras reshapes the labels of functional models
     if not is_right or (num_classes is not None and shapes[1] not in label_shapes):
         takes = f"must take {len(expected)} input(s), {' and '.join(expected)}"
-        takes += "" if num_classes is None else ", labels of shape (batch,)"
+        takes += "" if num_classes is None else " (labels of shape (batch,))"
         received = ", ".join(f"(batch, {_join(shape)})" for shape in shapes)
         takes = f"With num_classes={num_classes} the {role} {takes}"
-        raise ValueError(f"{takes}. Received: {len(shapes)} input(s), of shapes {received}")
+        raise ValueError(f"{takes}. Received: {len(shapes)} input(s) of shape {received}")
     return shapes
 
 
@@ -72,33 +74,35 @@ def check_arguments(seed: int, ema_half_life_images: float | None) -> None:
     """Refuses a seed that is not from 0 to 2**63 - 1, and a half-life that is not positive.
 
     Raises:
-        ValueError: with the value that came.
+        ValueError: with the received value.
     """
     if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ValueError(f"`seed` must be an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
     if ema_half_life_images is not None and not ema_half_life_images > 0:
-        expected = "`ema_half_life_images` must be positive, or None for no average"
+        expected = "`ema_half_life_images` must be positive, or None (no moving average)"
         raise ValueError(f"{expected}. Received: ema_half_life_images={ema_half_life_images}")
 
 
 def whole_number(name: str, number: int) -> int:
-    """Returns a whole number from 1 as an int; NumPy's are whole numbers too.
+    """Checks that a number is a whole number of at least 1. Returns the number as an int.
+
+    NumPy integers are allowed.
 
     Raises:
-        ValueError: with the name and value, for anything else.
+        ValueError: with the name and the value.
     """
     if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
-        raise ValueError(f"`{name}` must be a whole number from 1. Received: {name}={number!r}")
+        raise ValueError(f"`{name}` must be a whole number from 1 upward. Received: {name}={number!r}")
     return int(number)
 
 
 def check_inputs(inputs, latent_shape: tuple, num_classes: int | None) -> None:
-    """Checks the arrays that `predict` draws images from: latents, or latents and labels.
+    """Checks the input arrays of `predict`: latents, or latents and labels.
 
-    Other data, such as a `tf.data.Dataset`, are left to Keras.
+    Does not check other data, such as a `tf.data.Dataset`.
 
     Raises:
-        ValueError: saying what they must be.
+        ValueError: with the accepted shapes and the received shapes.
     """
     parts = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if not all(hasattr(part, "shape") for part in parts):
@@ -115,76 +119,78 @@ def check_inputs(inputs, latent_shape: tuple, num_classes: int | None) -> None:
 
 
 def _label_shapes(examples) -> list[tuple]:
-    """The shapes that the labels of some examples may have."""
+    """Returns the shapes that the labels of these examples may have."""
     return [(len(examples),), (len(examples), 1)]
 
 
 def check_scope(created: tf.distribute.Strategy, used: tf.distribute.Strategy) -> None:
-    """Refuses a model outside of the strategy's scope in which it was created.
+    """Refuses a model that was created in the scope of another strategy.
 
     Raises:
         ValueError: with the names of both strategies.
     """
     if created is not used:
-        names = f"{type(created).__name__}, {type(used).__name__}"
+        names = f"created in {type(created).__name__}, used in {type(used).__name__}"
         expected = "Create and compile a GAN in the scope of one strategy: `with strategy.scope():`"
         raise ValueError(f"{expected}. Received: {names}")
 
 
 def refuse_channels_first() -> None:
-    """Refuses Keras's setting for images with the channels first, which the package's networks cannot follow.
+    """Refuses the Keras setting `channels_first`. The networks of this package do not support the setting.
 
     Raises:
-        ValueError: saying how to change it.
+        ValueError: with the call that changes the setting.
     """
     if keras.config.image_data_format() != "channels_last":
-        how = "call keras.config.set_image_data_format('channels_last'), or correct keras.json"
-        raise ValueError(f"our networks need images with channels_last, but Keras has channels_first: {how}")
+        how = "call keras.config.set_image_data_format('channels_last'), or change keras.json"
+        raise ValueError(
+            f"The networks need images with channels_last, but Keras is set to channels_first: {how}"
+        )
 
 
 def check_steps(steps_per_execution: int, **steps: int | None) -> None:
-    """Refuses numbers of steps that `steps_per_execution` does not divide.
+    """Refuses a number of steps that is not a multiple of `steps_per_execution`.
 
-    On endless data Keras would run further than the last step.
+    Otherwise Keras would run too many steps on endless data.
 
     Raises:
-        ValueError: with both numbers.
+        ValueError: with `steps_per_execution` and the number of steps.
     """
     for name, count in steps.items():
         if count and count % steps_per_execution:
             raise ValueError(
-                f"`steps_per_execution` must divide `{name}`: compile with another one, or change `{name}`. "
+                f"`steps_per_execution` must divide `{name}`: change either value. "
                 f"Received: steps_per_execution={steps_per_execution}, {name}={count}"
             )
 
 
 def check_metrics(metrics, image_shape: tuple[int, int, int]) -> list[keras.metrics.Metric]:
-    """Returns the metrics that `compile(metrics=...)` was given, as a list.
+    """Checks the metrics of `compile(metrics=...)`. Returns the metrics as a list.
 
     Raises:
-        ValueError: when one is no metric object, or of images of another shape.
+        ValueError: when a metric is not a metric object, or takes images of another shape.
     """
     if not isinstance(metrics or [], (list, tuple)):
         raise ValueError(f"`metrics` must be a list of `keras.metrics.Metric`. Received: metrics={metrics!r}")
     for metric in metrics or []:
         if not isinstance(metric, keras.metrics.Metric):
-            expected = (
-                "a list of `keras.metrics.Metric` with `update_state(real_images, fake_images)`; functions "
-            )
-            expected += "and names, such as 'accuracy', compare pairs, and a GAN's images are no pairs"
+            expected = "a list of `keras.metrics.Metric` with `update_state(real_images, fake_images)`, not "
+            expected += "functions and names such as 'accuracy': a GAN's real and fake images are not pairs"
             raise ValueError(f"`metrics` must be {expected}. Received: {metric!r}")
         shape = getattr(metric, "image_shape", None) or image_shape
         if tuple(shape) != tuple(image_shape):
             expected = f"The metric {metric.name!r} must take the GAN's images, {tuple(image_shape)}"
-            raise ValueError(f"{expected}: give it a network of such images. Received: {tuple(shape)}")
+            raise ValueError(
+                f"{expected}: give the metric a network for this shape. Received: {tuple(shape)}"
+            )
     return list(metrics or [])
 
 
 def check_scalar(name: str, value):
-    """Returns the value of a loss or penalty as a float32 scalar.
+    """Checks the value of a loss or penalty. Returns the value as a float32 scalar.
 
     Raises:
-        ValueError: when it is None or has another shape.
+        ValueError: when the value is None or not a scalar.
     """
     value = None if value is None else keras.ops.convert_to_tensor(value, "float32")
     if value is None or value.shape.rank != 0:
@@ -194,33 +200,33 @@ def check_scalar(name: str, value):
 
 
 def check_trainable(*networks: keras.Model) -> None:
-    """Refuses networks that cannot learn.
+    """Refuses networks without trainable weights.
 
     Raises:
-        ValueError: naming the first without trainable weights.
+        ValueError: with the name of the first such network.
     """
     for network in networks:
         if not network.trainable_variables:
             expected = "Each player needs trainable weights: set `trainable = True` on a frozen network"
-            raise ValueError(f"{expected}. Received: {network.name}, without any")
+            raise ValueError(f"{expected}. Received: {network.name}, without trainable weights")
 
 
 def check_even_split(images, replicas: int) -> None:
-    """Refuses a batch that several replicas cannot split evenly. It runs when Keras traces the step.
+    """Refuses a batch that several replicas cannot split evenly. Runs when Keras traces the step.
 
     Raises:
         ValueError: when there are several replicas and the batch has no fixed size.
     """
     if replicas > 1 and images.shape[0] is None:
         raise ValueError(
-            "Several replicas need batches of one size that they can split evenly: "
-            f"`.batch(n, drop_remainder=True)`, n a multiple of {replicas}. "
-            f"Received: parts of shape={tuple(images.shape)}"
+            "Several replicas need batches of a fixed size that they can split evenly: use "
+            f"`.batch(n, drop_remainder=True)`, where n is a multiple of {replicas}. "
+            f"Received in each replica: shape={tuple(images.shape)}"
         )
 
 
 def uses_float16(*models: keras.Model) -> bool:
-    """Whether a model or one of its layers computes in float16, whose small gradients need loss scaling."""
+    """Returns whether a model or one of its layers computes in float16, which needs loss scaling."""
     layers = [layer for model in models for layer in (model, *model.layers)]
     return any(layer.compute_dtype == "float16" for layer in layers)
 
@@ -228,15 +234,17 @@ def uses_float16(*models: keras.Model) -> bool:
 def warn_of_sigmoids(generator: keras.Model, discriminator: keras.Model) -> None:
     """Warns when a network ends in a sigmoid."""
     if _ends_in_sigmoid(discriminator):
-        advice = "the losses take logits and apply a sigmoid themselves: end it in a linear layer"
+        advice = (
+            "the losses take logits and apply a sigmoid themselves: end the discriminator in a linear layer"
+        )
         warnings.warn(f"The discriminator ends in a sigmoid, but {advice}.", stacklevel=3)
     if _ends_in_sigmoid(generator):
-        advice = "images have the range [-1, 1]: end it in tanh"
+        advice = "images have the range [-1, 1]: end the generator in tanh"
         warnings.warn(f"The generator ends in a sigmoid, but {advice}.", stacklevel=3)
 
 
 def _ends_in_sigmoid(network: keras.Model) -> bool:
-    """Whether the last layer that changes values is a sigmoid, also within a nested network."""
+    """Returns whether the last layer that changes values is a sigmoid. Looks into nested networks."""
     shapes_only = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
     layers = [layer for layer in network.layers if not isinstance(layer, shapes_only)]
     if layers and isinstance(layers[-1], keras.Model):

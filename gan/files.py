@@ -1,4 +1,7 @@
-"""Writing files whole or not at all: a reader, or a run that resumes, never sees half of one."""
+"""Writes files atomically, and reads and checks files.
+
+An atomic write is complete or has no effect: a reader or a resumed run never sees an incomplete file.
+"""
 
 import contextlib
 import errno
@@ -17,14 +20,14 @@ LARGEST_JSON = 1 << 20
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its name when the block ends well.
+    """Yields a temporary path. Renames the temporary file to `path` if the block ends without an error.
 
-    The temporary name has the same suffix, for writers that look at it. The file is flushed to the disk
-    before the rename, and the folder after it. When anything fails, the old file remains. The folder must
-    exist.
+    The temporary file is in the folder of `path` and has the same suffix, because some writers check the
+    suffix. The function flushes the file to the disk before the rename, and the folder after the rename.
+    After an error, the old file remains. The folder must exist.
 
     Raises:
-        OSError: with the final path as its `filename`.
+        OSError: if the file cannot be written. The `filename` of the error is `path`.
 
     Example:
 
@@ -34,7 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     ```
     """
     path = Path(path)
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()  # a symbolic link stays a link
     temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
@@ -51,13 +54,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes `content` to `path`, whole or not at all."""
+    """Writes `content` to `path` atomically."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 class _WeightsInMemory(io.BytesIO):
-    """A file in memory that `save_weights` accepts: Keras looks at the end of its name."""
+    """Holds a file in memory. `save_weights` checks the end of the file's name."""
 
     def __str__(self):
         return "memory.weights.h5"
@@ -66,7 +69,8 @@ class _WeightsInMemory(io.BytesIO):
 def encode_weights(model) -> bytes:
     """Returns the bytes that `model.save_weights` writes.
 
-    HDF5 ends the process when the disk is full. So it writes to memory, and plain bytes go to the disk.
+    HDF5 ends the process if the disk is full. So HDF5 writes to memory, and the caller writes the bytes to
+    the disk.
     """
     file = _WeightsInMemory()
     model.save_weights(file)
@@ -74,10 +78,10 @@ def encode_weights(model) -> bytes:
 
 
 def local_path(path: Path | str) -> Path:
-    """Returns a path of this machine.
+    """Returns a path on this machine.
 
     Raises:
-        ValueError: for an address such as gs://bucket. `Path` would make a local folder of that name.
+        ValueError: for an address such as gs://bucket. `Path` would turn the address into a local path.
     """
     if "://" in str(path):
         raise ValueError(f"This callback writes to local folders only. Received: {path}")
@@ -85,11 +89,11 @@ def local_path(path: Path | str) -> Path:
 
 
 def find_numbered(folder: Path, suffix: str) -> dict[int, Path]:
-    """Returns the files `epoch_0001.png`, `epoch_0002.png`, …, by their number, in its order; no other files.
+    """Returns the files `epoch_0001.png`, `epoch_0002.png`, … as {number: path}, sorted by number.
 
     Args:
-        folder: where they are.
-        suffix: ".png", or another end of the names.
+        folder: the folder that contains the files.
+        suffix: the end of the file names, such as ".png".
     """
     pattern = re.compile(rf"epoch_(\d{{4}}|[1-9]\d{{4,8}}){re.escape(suffix)}", re.ASCII)
     names = [path.name for path in folder.glob("epoch_*") if path.is_file()]
@@ -98,62 +102,63 @@ def find_numbered(folder: Path, suffix: str) -> dict[int, Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes unfinished files of killed processes from a folder. Nobody may be writing there now."""
+    """Removes incomplete files of killed processes from a folder. No process may write to the folder now."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(OSError):  # such as a folder of this name
+        with contextlib.suppress(OSError):  # for example, the path is a folder
             path.unlink()
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Writes an object as JSON, whole or not at all."""
+    """Writes an object as JSON, atomically."""
     write_whole(path, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def read_json(path: Path) -> dict:
-    """Reads a JSON object from a file, which may be damaged or another's.
+    """Reads a JSON object from a file. The file may be damaged, or may come from another program.
 
     Raises:
-        OSError: when it cannot be read.
-        ValueError: a few words, when it is not a JSON object.
+        OSError: if the file cannot be read.
+        ValueError: if the file does not contain a JSON object. The message is the reason only: the caller
+            adds the path.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     with open(path, "rb") as file:
         text = file.read(LARGEST_JSON + 1)
     if len(text) > LARGEST_JSON:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
     try:
-        content = json.loads(text.decode("utf-8-sig"))  # editors on Windows write a byte order mark
+        content = json.loads(text.decode("utf-8-sig"))  # some editors on Windows write a byte order mark
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return content
 
 
 def cache_folder() -> Path:
-    """Where Keras keeps what it has downloaded: `$KERAS_HOME`, or `~/.keras`."""
+    """Returns the folder where Keras keeps downloaded files: `$KERAS_HOME`, or `~/.keras`."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 
 
 def check_asset(path: Path, sha_256: str) -> None:
-    """Refuses a file of the package that has changed.
+    """Checks that a file of the package has not changed.
 
     Raises:
-        ValueError: when it is not the file that the package was made with.
+        ValueError: if the file is missing, or if its SHA-256 is not `sha_256`.
     """
     if not path.is_file() or digest(path) != sha_256:
         raise ValueError(f"{path} is not the file that this package was made with: reinstall the package")
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush_to_disk(path: Path) -> None:
-    # Windows flushes only what was opened for writing; a folder can only be opened for reading.
+    # Windows flushes only files that are open for writing. A folder can be opened for reading only.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -162,7 +167,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _flush_folder_to_disk(folder: Path) -> None:
-    """Makes a rename last, where the system can: Windows opens no folder, some disks flush none."""
+    """Makes a rename permanent, except on systems that cannot open or flush a folder, such as Windows."""
     if os.name != "posix":
         return
     try:

@@ -1,7 +1,7 @@
 """Images as arrays: the value range, grids and PNG bytes.
 
-The only place that knows how pixels (uint8, 0..255) and what the networks see (floats in [-1, 1])
-belong together. NumPy and Pillow; no TensorFlow.
+Only this module converts between pixels (uint8, 0..255) and the networks' floats in [-1, 1]. It uses NumPy
+and Pillow, and no TensorFlow.
 """
 
 import io
@@ -9,9 +9,11 @@ import io
 import numpy as np
 from PIL import Image
 
+READABLE_SIDE = 56  # pixels of an image on a screen
+
 
 def to_float(pixels):
-    """Pixels 0..255 as floats in [-1, 1]: `pixels / 127.5 - 1`.
+    """Converts pixels 0..255 to floats in [-1, 1]: `pixels / 127.5 - 1`.
 
     Args:
         pixels: a float array or tensor of any shape, values 0..255.
@@ -20,10 +22,10 @@ def to_float(pixels):
 
 
 def to_uint8(images) -> np.ndarray:
-    """Floats in [-1, 1] as uint8 pixels, rounded; what lies outside is clipped, and a NaN is black.
+    """Converts floats in [-1, 1] to uint8 pixels. It rounds, clips values outside, and makes a NaN black.
 
     Args:
-        images: a float array with an axis or more.
+        images: a float array with at least one axis.
     """
     pixels = np.asarray(images, dtype=np.float32) + np.float32(1.0)
     pixels *= 127.5
@@ -34,10 +36,10 @@ def to_uint8(images) -> np.ndarray:
 
 
 def check_range(images: np.ndarray) -> None:
-    """Refuses float images outside [-1, 1]; uint8 images have the right range by their type.
+    """Checks that float images lie in [-1, 1]. All uint8 images have the right range.
 
     Raises:
-        ValueError: saying the range that was seen.
+        ValueError: with the range of the values.
     """
     if images.dtype == np.uint8 or not images.size:
         return
@@ -45,13 +47,13 @@ def check_range(images: np.ndarray) -> None:
         expected = "Images must be uint8 (0..255) or floats in [-1, 1]"
         raise ValueError(f"{expected}. Received: dtype={images.dtype}")
     low, high = float(images.min()), float(images.max())
-    if not (low >= -1.0 and high <= 1.0):  # so written, NaN is refused too
+    if not (low >= -1.0 and high <= 1.0):  # in this form the check refuses NaN too
         expected = "Float images must lie in [-1, 1]; give uint8 pixels, or scale by `images / 127.5 - 1`"
         raise ValueError(f"{expected}. Received: values from {low:g} to {high:g}")
 
 
 def check_pictures(name: str, some_images: np.ndarray) -> None:
-    """Refuses arrays that are no gray or color pictures.
+    """Checks that an array holds gray or color images.
 
     Raises:
         ValueError: with the shape.
@@ -61,13 +63,22 @@ def check_pictures(name: str, some_images: np.ndarray) -> None:
         raise ValueError(f"{expected}. Received: {some_images.shape}")
 
 
-def make_grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Lays images out row by row on a black ground.
+def readable_scale(height: int, width: int) -> int:
+    """Returns the smallest whole factor that gives an image a side of at least 56 pixels.
+
+    Example: `readable_scale(28, 28)` is 2, and `readable_scale(64, 64)` is 1.
+    """
+    return -(-READABLE_SIDE // max(height, width))
+
+
+def make_grid(images: np.ndarray, columns: int, gap: int = 2, scale: int = 1) -> np.ndarray:
+    """Arranges images row by row on a black background.
 
     Args:
         images: uint8 (count, height, width, channels), 1 or 3 channels.
-        columns: images in a row; a last row that is not full stays black at its end.
-        gap: black pixels between neighbours.
+        columns: number of images in a row. The rest of the last row stays black.
+        gap: black pixels between two images, before scaling.
+        scale: whole factor that enlarges the grid. Each pixel becomes a square of equal pixels.
 
     Returns:
         uint8 (grid height, grid width, channels).
@@ -80,31 +91,43 @@ def make_grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     cells[:count, :height, :width] = images
     cells = cells.reshape(rows, columns, height + gap, width + gap, channels)
     grid = cells.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
-    return grid[: grid.shape[0] - gap, : grid.shape[1] - gap]
+    return grid[: grid.shape[0] - gap, : grid.shape[1] - gap].repeat(scale, 0).repeat(scale, 1)
 
 
 def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.ndarray:
-    """The images that `make_grid` laid out, uint8 (rows, columns, height, width, channels).
+    """Returns the images of a grid from `make_grid`, of any scale.
 
     Args:
         grid: uint8 (grid height, grid width, channels).
-        height: of an image.
-        width: of an image.
-        gap: black pixels between neighbours.
+        height: height of an image, before scaling.
+        width: width of an image, before scaling.
+        gap: black pixels between two images, before scaling.
+
+    Returns:
+        uint8 (rows, columns, height, width, channels).
 
     Raises:
         ValueError: when a grid of such images has another size.
     """
-    rows, columns = (grid.shape[0] + gap) // (height + gap), (grid.shape[1] + gap) // (width + gap)
-    cells = np.pad(grid, ((0, gap), (0, gap), (0, 0)))
-    if cells.shape[:2] != (rows * (height + gap), columns * (width + gap)):
-        raise ValueError(f"A grid of {height}x{width} images has another size. Received: {grid.shape}")
+    scale = _find_scale(grid, height, width, gap)
+    cells = np.pad(grid[::scale, ::scale], ((0, gap), (0, gap), (0, 0)))
+    rows, columns = cells.shape[0] // (height + gap), cells.shape[1] // (width + gap)
     cells = cells.reshape(rows, height + gap, columns, width + gap, -1).swapaxes(1, 2)
     return cells[:, :, :height, :width]
 
 
+def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> int:
+    """Returns the largest scale of a grid whose pixels are squares of equal pixels."""
+    for scale in range(min(grid.shape[0] // height, grid.shape[1] // width), 0, -1):
+        small = grid[::scale, ::scale]
+        is_whole = (small.shape[0] + gap) % (height + gap) == (small.shape[1] + gap) % (width + gap) == 0
+        if is_whole and np.array_equal(small.repeat(scale, 0).repeat(scale, 1), grid):
+            return scale
+    raise ValueError(f"A grid of {height}x{width} images has another size. Received: {grid.shape}")
+
+
 def encode_png(image: np.ndarray) -> bytes:
-    """A PNG file's bytes of one image, uint8 (height, width, channels), 1 or 3 channels."""
+    """Returns the bytes of a PNG file of one image, uint8 (height, width, channels), 1 or 3 channels."""
     buffer = io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, "PNG")
     return buffer.getvalue()

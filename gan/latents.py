@@ -1,4 +1,4 @@
-"""Random numbers that depend on (seed, stream, draw) only."""
+"""Random numbers that depend only on (seed, stream, draw)."""
 
 import tensorflow as tf
 
@@ -6,13 +6,13 @@ TRAINING, EVALUATION, PENALTY = 0, 1, 2  # independent streams of random numbers
 
 
 def draw_latents(seed: int, stream: int, draw, count, latent_dim: int):
-    """Draws this replica's part of the batch's standard normal latents.
+    """Draws standard normal latents for this replica's part of the batch.
 
     Args:
         seed: non-negative integer.
         stream: TRAINING or EVALUATION.
-        draw: int64 scalar, the number of the draw, such as the step.
-        count: int32 scalar, latents for this replica.
+        draw: int64 scalar, the number of the draw, for example the step.
+        count: int32 scalar, the number of latents for this replica.
         latent_dim: length of a latent vector.
 
     Returns:
@@ -22,13 +22,13 @@ def draw_latents(seed: int, stream: int, draw, count, latent_dim: int):
 
 
 def draw_uniform(seed: int, stream: int, draw, count, length: int):
-    """Draws this replica's part of the batch's uniform random numbers, between 0 and 1, both excluded.
+    """Draws uniform random numbers in (0, 1) for this replica's part of the batch.
 
-    A batch gets the same numbers on any number of replicas: each replica draws them all and takes its
-    slice. XLA gives the same numbers too: they are computed from raw bits, the only ones that XLA shares
-    with TensorFlow.
+    A batch gets the same numbers on any number of replicas: each replica draws the numbers of the whole batch
+    and takes its slice. XLA also gives the same numbers, because the function computes the numbers
+    from raw bits. Only the raw bits are the same in XLA and TensorFlow.
 
-    Args and result: as of `draw_latents`, for any stream.
+    The arguments and the result are the same as for `draw_latents`. `stream` can also be PENALTY.
     """
     replica = tf.distribute.get_replica_context()
     start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)

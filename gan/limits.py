@@ -1,21 +1,21 @@
-"""Settings: their types, limits and help texts, and the numbers that they accept."""
+"""The limits of numbers in settings, and the dataclass field of a setting."""
 
 import argparse
 import dataclasses
 from collections.abc import Callable
 
 LARGEST_INT = 2**31 - 1
-LARGEST_SEED = 2**32 - 1  # of NumPy's global seed, which Keras sets too
+LARGEST_SEED = 2**32 - 1  # limit of NumPy's global seed, which Keras also sets
 MOST_LAYERS, MOST_UNITS = 100, 10_000
-SMALLEST_FLOAT, LARGEST_FLOAT = 2.0**-126, 2.0**127  # of float32, to a factor of two
-ALWAYS = object()  # `before` of a setting that every version had
+SMALLEST_FLOAT, LARGEST_FLOAT = 2.0**-126, 2.0**127  # the range of float32, up to a factor of two
+ALWAYS = object()  # value of `before` for a setting that all versions have
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """A kind of number and its range. As a function it is a `type` for argparse.
+    """Holds a type of number and its range. An object of this class is a `type` for argparse.
 
-    Example: `COUNT("3")` is 3; `COUNT("0")` raises.
+    Example: `COUNT("3")` returns 3. `COUNT("0")` raises `argparse.ArgumentTypeError`.
     """
 
     kind: type
@@ -33,36 +33,36 @@ class Limits:
         return number
 
     def accept(self, value) -> bool:
-        """Tells whether a value from a file is such a number."""
+        """Returns whether a value from a file has this type and lies in the range."""
         return type(value) in (int, self.kind) and self.contains(value)
 
 
 def whole_number(smallest: int, largest: int) -> Limits:
-    """Returns the limits of a whole number."""
+    """Creates the limits of a whole number."""
     return Limits(int, f"a whole number from {smallest} to {largest}", lambda n: smallest <= n <= largest)
 
 
 COUNT, COUNT_FROM_0 = whole_number(1, LARGEST_INT), whole_number(0, LARGEST_INT)
 SEED, LAYERS = whole_number(0, LARGEST_SEED), whole_number(0, MOST_LAYERS)
 UNITS = whole_number(1, MOST_UNITS)
-FRACTION = Limits(float, "a number from 0 and less than 1", lambda n: 0 <= n < 1, "FRACTION")
-POSITIVE = Limits(float, "a positive number of float32", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT, "X")
+FRACTION = Limits(float, "a number of at least 0 and less than 1", lambda n: 0 <= n < 1, "FRACTION")
+POSITIVE = Limits(float, "a positive float32 number", lambda n: SMALLEST_FLOAT <= n <= LARGEST_FLOAT, "X")
 POSITIVE_OR_0 = Limits(float, f"0 or {POSITIVE.description}", lambda n: n == 0 or POSITIVE.contains(n), "X")
 
 
 def setting(
     default, help_text: str, accepted=None, before=ALWAYS, *, group: str = "recipe", off: str | None = None
 ):
-    """Returns the dataclass field of a setting: all that its flag, its help and its file need.
+    """Creates the dataclass field of a setting, with the data for the flag, `--help` and config.json.
 
     Args:
-        default: the value of the recipe `fast`, or of a setting that no recipe has.
-        help_text: the line in `--help`. The default is added, unless the text has it.
-        accepted: the `Limits` of a number, a tuple of choices, or None for any text, or true and false.
-        before: the value in a config.json without this setting: the value that the code used before the
-            setting existed. `ALWAYS`: every version wrote it.
+        default: the value in the recipe `fast`, or the default of a setting outside of the recipes.
+        help_text: the text in `--help`. The program adds the default if the text does not contain it.
+        accepted: the `Limits` of a number, or a tuple of choices. None: any text, or true and false.
+        before: the value for an old config.json that does not contain the setting: the value that the code
+            used before the setting existed. `ALWAYS`: every version writes the setting.
         group: group of flags in `--help`.
-        off: the flag for false. None: `--no-` and the setting's name.
+        off: the flag for false. None: `--no-` and the name of the setting.
     """
     metadata = {"help": help_text, "accepted": accepted, "before": before, "group": group, "off": off}
     return dataclasses.field(default=default, metadata=metadata)

@@ -1,8 +1,8 @@
-"""Adversarial losses: one formula for each player.
+"""Adversarial losses. Each loss has one formula for each player.
 
-A loss sees logits, never models, so you can read it beside its paper and test it without a network. In
-the formulas D(x) is the logit of a real image, D(G(z)) the logit of a fake image, and E the mean over the
-batch.
+A loss takes logits, not models. So you can compare the code with the formula in the paper, and test the loss
+without a network. In the formulas D(x) is the logit of a real image, D(G(z)) is the logit of a fake image,
+and E is the mean over the batch.
 """
 
 import keras
@@ -10,7 +10,7 @@ from keras import ops
 
 
 class Configurable:
-    """Base of objects that Keras saves as the arguments of their constructor."""
+    """Base class for objects that Keras saves as the arguments of their constructor."""
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -18,16 +18,16 @@ class Configurable:
 
     @classmethod
     def from_config(cls, config: dict):
-        """Returns the object that `get_config` described."""
+        """Creates an object from the result of `get_config`."""
         return cls(**config)
 
 
 class AdversarialLoss(Configurable):
-    """Base of the losses: one method for each player.
+    """Base class of the losses. A loss has one method for each player.
 
-    Both methods take `real_logits` and `fake_logits`, float32 tensors of shape (batch, 1), and
-    return a float32 scalar to be minimized. Your own loss needs the two methods. To be saved
-    with a model, it also needs registration with Keras:
+    Both methods take `real_logits` and `fake_logits`, float32 tensors of shape (batch, 1). Each method
+    returns a float32 scalar, which the player minimizes. Your own loss needs both methods. Register your
+    loss with Keras if you save a model with the loss:
 
     ```python
     @keras.saving.register_keras_serializable(package="mine")
@@ -40,8 +40,8 @@ class AdversarialLoss(Configurable):
     ```
 
     Attributes:
-        compares_with_real: whether the generator's loss uses `real_logits`. If so, the train step computes
-            them again with the updated discriminator.
+        compares_with_real: whether the generator's loss uses `real_logits`. If True, the train step computes
+            the real logits again with the updated discriminator.
     """
 
     compares_with_real = False
@@ -56,7 +56,7 @@ class AdversarialLoss(Configurable):
 
 
 class SmoothableLoss(AdversarialLoss):
-    """Base of the losses that have one-sided label smoothing (Salimans et al. 2016).
+    """Base class of the losses with one-sided label smoothing (Salimans et al. 2016).
 
     The discriminator's target for real images is 1 - `label_smoothing` instead of 1. The target for fake
     images stays 0.
@@ -64,7 +64,7 @@ class SmoothableLoss(AdversarialLoss):
     Reference: https://arxiv.org/abs/1606.03498, section 3.4.
 
     Args:
-        label_smoothing: in [0, 0.5).
+        label_smoothing: the target for real images is 1 - `label_smoothing`; in [0, 0.5).
     """
 
     def __init__(self, label_smoothing: float = 0.0):
@@ -77,9 +77,9 @@ class SmoothableLoss(AdversarialLoss):
 
 
 class CrossEntropyLoss(SmoothableLoss):
-    """Base of the original GAN's two losses, which have the same discriminator loss.
+    """Base class of the two losses of the original GAN. Both have the same discriminator loss.
 
-    Discriminator, with s = `label_smoothing`: the cross-entropy
+    The discriminator loss is the cross-entropy, with s = `label_smoothing`:
     E[(1 - s) softplus(-D(x)) + s softplus(D(x))] + E[softplus(D(G(z)))].
     """
 
@@ -91,15 +91,15 @@ class CrossEntropyLoss(SmoothableLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class NonSaturating(CrossEntropyLoss):
-    """The original GAN's non-saturating loss (Goodfellow et al. 2014).
+    """The non-saturating loss of the original GAN (Goodfellow et al. 2014).
 
     - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy
-    - generator: E[softplus(-D(G(z)))], that is -E[log sigmoid(D(G(z)))]
+    - generator: E[softplus(-D(G(z)))], which equals -E[log sigmoid(D(G(z)))]
 
     Reference: https://arxiv.org/abs/1406.2661, section 3.
 
     Args:
-        label_smoothing: how much less than 1 the target for real images is, in [0, 0.5).
+        label_smoothing: the target for real images is 1 - `label_smoothing`; in [0, 0.5).
     """
 
     def generator_loss(self, real_logits, fake_logits):
@@ -108,16 +108,18 @@ class NonSaturating(CrossEntropyLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class Minimax(CrossEntropyLoss):
-    """The original GAN's minimax loss (Goodfellow et al. 2014).
+    """The minimax loss of the original GAN (Goodfellow et al. 2014).
 
     - discriminator: E[softplus(-D(x))] + E[softplus(D(G(z)))], the cross-entropy
-    - generator: -E[softplus(D(G(z)))], that is E[log(1 - sigmoid(D(G(z))))]. Its gradient
-      vanishes where the discriminator is sure; this loss is here to show that
+    - generator: -E[softplus(D(G(z)))], which equals E[log(1 - sigmoid(D(G(z))))]
+
+    The gradient of the generator's loss vanishes when the discriminator is sure that an image is fake. Use
+    this loss to demonstrate the problem.
 
     Reference: https://arxiv.org/abs/1406.2661, equation 1.
 
     Args:
-        label_smoothing: how much less than 1 the target for real images is, in [0, 0.5).
+        label_smoothing: the target for real images is 1 - `label_smoothing`; in [0, 0.5).
     """
 
     def generator_loss(self, real_logits, fake_logits):
@@ -143,7 +145,7 @@ class Hinge(AdversarialLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class LeastSquares(SmoothableLoss):
-    """Least squares instead of cross-entropy (Mao et al. 2017), targets 1 for real and 0 for fake.
+    """The least squares loss (Mao et al. 2017), with the target 1 for real images and 0 for fake images.
 
     - discriminator: 1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2]
     - generator: 1/2 E[(D(G(z)) - 1)^2]
@@ -151,7 +153,7 @@ class LeastSquares(SmoothableLoss):
     Reference: https://arxiv.org/abs/1611.04076, equation 9.
 
     Args:
-        label_smoothing: how much less than 1 the discriminator's target for real images is, in [0, 0.5).
+        label_smoothing: the discriminator's target for real images is 1 - `label_smoothing`; in [0, 0.5).
     """
 
     def discriminator_loss(self, real_logits, fake_logits):
@@ -164,12 +166,12 @@ class LeastSquares(SmoothableLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class Wasserstein(AdversarialLoss):
-    """The difference of the discriminator's means (Arjovsky et al. 2017).
+    """The Wasserstein loss (Arjovsky et al. 2017): the difference between the mean logits.
 
     - discriminator: E[D(G(z))] - E[D(x)]
     - generator: -E[D(G(z))]
 
-    The loss alone does not limit the discriminator: use it with a penalty, best `wgan_gp`.
+    The loss does not limit the discriminator. Use the loss with a penalty, preferably `wgan_gp`.
 
     Reference: https://arxiv.org/abs/1701.07875, equations 2 and 3.
     """
@@ -183,12 +185,14 @@ class Wasserstein(AdversarialLoss):
 
 @keras.saving.register_keras_serializable(package="gan")
 class Relativistic(AdversarialLoss):
-    """Each fake image against the real one beside it (Jolicoeur-Martineau 2018; Huang et al. 2024).
+    """The relativistic loss (Jolicoeur-Martineau 2018; Huang et al. 2024).
+
+    Compares each fake image with the real image at the same position in the batch.
 
     - discriminator: E[softplus(-(D(x) - D(G(z))))]
     - generator: E[softplus(-(D(G(z)) - D(x)))]
 
-    R3GAN uses it with the penalty `r1+r2`, without batch norm, and with little momentum.
+    R3GAN uses this loss with the penalty `r1+r2`, without batch norm, and with little momentum.
 
     References: https://arxiv.org/abs/1807.00734, section 4.1; https://arxiv.org/abs/2501.05441,
     equation 2.
@@ -204,13 +208,13 @@ class Relativistic(AdversarialLoss):
 
 
 def added_losses(network: keras.Model) -> list:
-    """Returns what `add_loss` and activity regularizers added in the last call of a network."""
-    losses = network.losses  # those of the weights come last
+    """Returns the losses from `add_loss` and activity regularizers in the last call of a network."""
+    losses = network.losses  # the losses of weight regularizers come last
     return losses[: len(losses) - len(_regularized(network))]
 
 
 def sum_added(network: keras.Model, added: list):
-    """Returns the sum of what the calls of a network added, and of the regularizers of its weights."""
+    """Returns the sum of the losses that a network added and the losses of its weight regularizers."""
     terms = added + [variable.regularizer(variable) for variable in _regularized(network)]
     return sum(ops.sum(ops.cast(term, "float32")) for term in terms)
 
@@ -230,7 +234,7 @@ BY_NAME = {
 
 
 def resolve(identifier, by_name: dict):
-    """Returns the object that a name, a class or a serialized config stands for; any other object itself."""
+    """Creates an object from a name, a class or a serialized config. Returns any other object unchanged."""
     if isinstance(identifier, str) and identifier in by_name:
         return by_name[identifier]()
     if isinstance(identifier, type):
@@ -241,10 +245,10 @@ def resolve(identifier, by_name: dict):
 
 
 def get(identifier) -> AdversarialLoss:
-    """Returns the loss that a name, a class, a serialized config or a loss object stands for.
+    """Returns a loss for a name, a class, a serialized config or a loss object.
 
     Raises:
-        ValueError: for an unknown name, or an object without the two methods.
+        ValueError: for an unknown name, or for an object without the two methods.
     """
     loss = resolve(identifier, BY_NAME)
     methods = ("discriminator_loss", "generator_loss")

@@ -1,11 +1,15 @@
-"""The GAN as an ordinary Keras model.
+"""The class `GAN`, an ordinary Keras model.
 
-`train_step` is the whole algorithm: the generator makes fake images from latents; the discriminator learns
-to tell them from real images; the generator learns from the updated discriminator's logits for the same fake
-images; the moving average follows the generator. The latents depend on (seed, step) only. The step is a
-weight, and the random states of dropout layers are saved with the model. So a run that is saved and resumed
-on the same data gives the same bits as a run that never stopped: on a CPU, and on a GPU after
-`tf.config.experimental.enable_op_determinism()`.
+`train_step` contains the whole algorithm:
+
+1. The generator makes fake images from latents.
+2. The discriminator learns to distinguish fake images from real images.
+3. The generator learns from the updated discriminator's logits for the same fake images.
+4. The moving average follows the generator's weights.
+
+The latents depend only on (seed, step). The step is a weight, and the model file also contains the random
+states of dropout layers. So a run that you save and resume on the same data gives the same bits as a run
+without a stop: on a CPU, and on a GPU after `tf.config.experimental.enable_op_determinism()`.
 """
 
 import functools
@@ -34,37 +38,37 @@ from .penalties import DiscriminatorPass
 
 @keras.saving.register_keras_serializable(package="gan")
 class GAN(keras.Model):
-    """A generator and a discriminator that `fit` trains against each other.
+    """Trains a generator and a discriminator against each other.
 
-    Images are float32 in [-1, 1] or uint8 0..255, of shape (batch, height, width, channels). Batches are
-    `images` or `(images, labels)`. A conditional GAN uses the labels, integers of shape (batch,); any
-    other GAN ignores them. Everything that Keras does with a model works: callbacks, `predict` (latents
-    in, images out), `evaluate`, saving, loading, resuming.
+    The images are float32 in [-1, 1] or uint8 in 0..255, with shape (batch, height, width, channels). A batch
+    is `images` or `(images, labels)`. A conditional GAN uses the labels, integers of shape (batch,). An
+    unconditional GAN ignores the labels. The tools of Keras work: callbacks, `predict` (maps latents to
+    images), `evaluate`, saving, loading, resuming.
 
-    The logs are `loss` (`d_loss` + `g_loss`), `d_loss` (without the penalty), `g_loss`, `penalty` (if there
-    is one), and `real_logits` and `fake_logits`, the means of the discriminator's outputs. They show whether
-    the two players are balanced, not how good the images are.
+    The logs are `loss` (`d_loss` + `g_loss`), `d_loss` (without the penalty), `g_loss`, `penalty` (if the GAN
+    has a penalty), and `real_logits` and `fake_logits`, the mean outputs of the discriminator. The logs show
+    whether the two players are balanced. The logs do not show how good the images are.
 
-    A gradient that is NaN makes the weights NaN at the same step, and the losses NaN at the next step. Pass
-    `keras.callbacks.TerminateOnNaN()` to `fit`: it stops the training. `callbacks.Checkpoint` never saves
-    weights that are not finite, so the last good checkpoint remains. (With mixed_float16 Keras skips such an
-    update instead: watch `penalty` too.)
+    A NaN gradient makes the weights NaN at the same step and the losses NaN at the next step. Pass
+    `keras.callbacks.TerminateOnNaN()` to `fit` to stop such a training. `callbacks.Checkpoint` never saves
+    weights that are not finite, so the last good checkpoint remains. (With mixed_float16, Keras skips an
+    update with a NaN gradient. Then look at `penalty` too.)
 
     Args:
-        generator: a built model of `latents` (batch, latent_dim), or of `[latents, labels]` if
-            `num_classes` is given. It returns images in [-1, 1].
-        discriminator: a built model of `images`, or of `[images, labels]`. It returns one logit for each
-            image (batch, 1), high for real, without a sigmoid.
+        generator: a built model of `latents` (batch, latent_dim), or of `[latents, labels]` for a conditional
+            GAN. The generator returns images in [-1, 1].
+        discriminator: a built model of `images`, or of `[images, labels]`. The discriminator returns one
+            logit for each image (batch, 1), high for real, without a sigmoid.
         num_classes: number of classes of a conditional GAN, or None.
-        seed: non-negative integer, or None for a random one. It determines all latents and the penalty's
-            random numbers. (Call `keras.utils.set_random_seed` before you build the networks: it determines
-            their weights, and what None gives.)
-        ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights,
-            at most a twentieth of the images seen so far. The average draws the samples. None: no average,
-            and the generator itself draws the samples.
+        seed: non-negative integer, or None for a random seed. The seed determines all latents and the random
+            numbers of the penalty. (Call `keras.utils.set_random_seed` before you build the networks. This
+            call determines the initial weights and the random seed for None.)
+        ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights. The
+            half-life is at most a twentieth of the images seen so far. The average draws the samples. None:
+            no average, and the generator draws the samples.
 
     Raises:
-        ValueError: when a network is not built, or the two networks do not fit each other.
+        ValueError: when a network is not built, or when the two networks do not fit each other.
 
     Example:
 
@@ -88,7 +92,7 @@ class GAN(keras.Model):
     ):
         super().__init__(**kwargs)
         num_classes = None if num_classes is None else checks.whole_number("num_classes", num_classes)
-        seed = random.randrange(2**31) if seed is None else seed  # as Keras: `set_random_seed` determines it
+        seed = random.randrange(2**31) if seed is None else seed  # depends on `set_random_seed`, as in Keras
         checks.check_arguments(seed, ema_half_life_images)
         self.latent_shape, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
         self.latent_dim = math.prod(self.latent_shape)
@@ -110,22 +114,22 @@ class GAN(keras.Model):
         self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
         self._compile_arguments = None
         self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
-        # Both networks came built, and the GAN's own weights are made above. Keras would lock the state after
-        # `build`, and a subclass could not add to it.
+        # Nothing is left to build. Keras would lock the attributes after `build`, and then a subclass could
+        # not add attributes.
         self.built = True
 
     def build(self, input_shape=None):
         self.built = True
 
     def train_step(self, data) -> dict:
-        """Updates the discriminator, the generator, and the generator's average on one batch."""
+        """Updates the discriminator, the generator and the moving average on one batch."""
         arguments = self._compile_arguments
         loss, penalty, steps = arguments.loss, arguments.penalty, arguments.discriminator_steps
         real_images, labels = self._unpack(data)
-        for turn in range(steps):  # the generator learns from the fake images of the last turn
+        for turn in range(steps):  # the generator learns from the last turn's fake images
             update_index = self.step.value * steps + turn
             latents = self._draw_latents(TRAINING, update_index, real_images)
-            generator_adds, discriminator_adds = [], []  # what regularizers and `add_loss` add
+            generator_adds, discriminator_adds = [], []  # losses of regularizers and `add_loss`
             with tf.GradientTape() as generator_tape:
                 fake_images = self._make_images(self.generator, latents, labels, True, generator_adds)
             with tf.GradientTape() as discriminator_tape:
@@ -135,7 +139,7 @@ class GAN(keras.Model):
                     fake_logits = self._discriminate(fake_images, labels, True, discriminator_adds)
                 logits = [real_logits, fake_logits]
                 penalty_value = 0.0
-                if penalty is not None:  # a graph leaves out the gradient that the penalty does not use
+                if penalty is not None:  # a graph drops a gradient that the penalty does not use
                     gradients = image_tape.gradient(logits, [real_images, fake_images])
                     batch = [real_images, fake_images, labels]
                     seen = self._make_pass(*batch, logits, gradients, update_index, discriminator_adds)
@@ -146,9 +150,9 @@ class GAN(keras.Model):
                 self._track_discriminator(discriminator_loss, *logits)
                 discriminator_loss += penalty_value
             self._update(self.discriminator, discriminator_tape, discriminator_loss)
-        with generator_tape:  # entered again: it goes on recording, from the fake images to the loss
+        with generator_tape:  # continues to record, from the fake images to the loss
             fake_logits = self._discriminate(fake_images, labels, training=True)
-            if getattr(loss, "compares_with_real", False):  # other losses do not use the real logits here
+            if getattr(loss, "compares_with_real", False):  # other losses do not use the real logits
                 real_logits = self._discriminate(real_images, labels, training=True)
             generator_loss = loss.generator_loss(real_logits, fake_logits)
             generator_loss += sum_added(self.generator, generator_adds)
@@ -160,7 +164,7 @@ class GAN(keras.Model):
         return {tracker.name: tracker.result() for tracker in trackers}
 
     def test_step(self, data) -> dict:
-        """Measures both losses and the metrics on one batch, with images of the sampler."""
+        """Measures both losses and the metrics on one batch, with images from the sampler."""
         loss = self._compile_arguments.loss
         real_images, labels = self._unpack(data)
         latents = self._draw_latents(EVALUATION, self.evaluation_step.value, real_images)
@@ -179,7 +183,7 @@ class GAN(keras.Model):
         return self.get_metrics_result()
 
     def _unpack(self, data):
-        """The batch's images in [-1, 1], float32, and its labels (batch,), or None if unconditional."""
+        """Returns the images, float32 in [-1, 1], and the labels (batch,). Unconditional: labels are None."""
         real_images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         real_images = tf.convert_to_tensor(real_images)  # eager `train_on_batch` passes arrays
         checks.check_even_split(real_images, tf.distribute.get_replica_context().num_replicas_in_sync)
@@ -192,7 +196,7 @@ class GAN(keras.Model):
         return real_images, tf.reshape(tf.cast(labels, tf.int32), [-1])
 
     def _draw_latents(self, stream: int, index, real_images):
-        """The latents of one draw; each replica gets its own part of them."""
+        """Draws latents. Each replica gets its own part of the batch."""
         latents = draw_latents(self.seed, stream, index, tf.shape(real_images)[0], self.latent_dim)
         return tf.ensure_shape(
             tf.reshape(latents, [-1, *self.latent_shape]), (real_images.shape[0], *self.latent_shape)
@@ -207,26 +211,26 @@ class GAN(keras.Model):
         return self._call(self.discriminator, inputs, training, adds)
 
     def _call(self, network, inputs, training: bool, adds: list | None):
-        """Calls a network; `adds` gets the losses that its layers add in this call."""
+        """Calls a network. Appends the losses that the layers add in this call to the list `adds`."""
         output = tf.cast(sampling.call(network, inputs, training), tf.float32)
         if adds is not None:
             adds += added_losses(network)
         return output
 
     def _make_pass(self, real_images, fake_images, labels, logits, gradients, update_index, adds):
-        """Bundles what the penalty needs."""
+        """Creates the input of the penalty."""
         uniform = draw_uniform(self.seed, PENALTY, update_index, tf.shape(real_images)[0], 1)
         uniform = uniform[:, :, tf.newaxis, tf.newaxis]
         discriminate = functools.partial(self._discriminate, labels=labels, training=True, adds=adds)
         return DiscriminatorPass(discriminate, real_images, fake_images, *logits, *gradients, uniform)
 
     def _update(self, network, tape, loss) -> None:
-        """Updates a network. The loss is averaged over replicas, and scaled for float16."""
+        """Updates a network. Averages the loss over the replicas, and scales the loss for float16."""
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        with tape:  # the scale must be part of what is differentiated
+        with tape:  # the gradient must include the scale
             scaled_loss = self.optimizer.scale_loss(checks.check_scalar("loss", loss) / replicas)
         variables = network.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)  # it knows whose they are
+        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)  # with the player's optimizer
 
     def _update_average(self, real_images) -> None:
         if self.average_generator is not None:
@@ -253,29 +257,31 @@ class GAN(keras.Model):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ):
-        """Chooses how the two players learn. The defaults suit 28x28 images such as MNIST.
+        """Configures the training. The defaults suit 28x28 images such as MNIST.
 
-        `compile("adam")` and `compile(optimizer=...)` give each player a fresh copy of the one optimizer. Two
-        optimizer objects are used themselves, not copied.
+        `compile("adam")` and `compile(optimizer=...)` give each player a new copy of the optimizer. If you
+        pass two optimizer objects, `compile` does not copy them.
 
         Args:
             generator_optimizer: name or object. None: Adam with learning rate 2e-3, beta1 0.5, beta2 0.99.
-            discriminator_optimizer: name or object. None: both players get copies of the generator's.
+            discriminator_optimizer: name or object. None: each player gets a copy of the generator's
+                optimizer.
             loss: "non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic", or
-                an object like `gan.losses.AdversarialLoss`.
+                an object with the methods of `gan.losses.AdversarialLoss`.
             penalty: None, "r1", "r2", "r1+r2", "wgan_gp", or a callable like `gan.penalties.Penalty`.
-            metrics: a list of metrics for `evaluate` and `validation_data`, each a `keras.metrics.Metric`
-                with `update_state(real_images, fake_images)`, float32 batches in [-1, 1]. Keras calls
-                `result()` before the first update too, so it must not fail then.
-            optimizer: one optimizer for both players, in place of the two arguments above.
-            discriminator_steps: updates of the discriminator for each update of the generator, at least 1.
-                All use the same real images; each has fresh latents.
+            metrics: a list of metrics for `evaluate` and `validation_data`. Each metric is a
+                `keras.metrics.Metric` with `update_state(real_images, fake_images)`. The images are float32
+                batches in [-1, 1]. `result()` must also work before the first update, because Keras calls
+                `result()` then.
+            optimizer: one optimizer for both players, instead of the two arguments above.
+            discriminator_steps: discriminator updates for each generator update, at least 1. All these
+                updates use the same real images. Each update uses new latents.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as in `keras.Model.compile`.
-                `steps_per_execution` must divide `steps_per_epoch`, `validation_steps` and `steps`; 8 makes
-                a step of the default networks about 5 % faster.
+                `steps_per_execution` must divide `steps_per_epoch`, `validation_steps` and `steps`. The value
+                8 makes a step of the default networks about 5 % faster.
 
         Raises:
-            ValueError: for an argument that is not among these, or a player without trainable weights.
+            ValueError: for an argument with a wrong value, or for a player without trainable weights.
         """
         discriminator_steps = checks.whole_number("discriminator_steps", discriminator_steps)
         checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
@@ -290,7 +296,7 @@ class GAN(keras.Model):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
-        # A plain object: Keras refuses new tracked attributes, such as metrics, after `build`.
+        # A SimpleNamespace hides the metrics from Keras, which refuses new tracked attributes after `build`.
         arguments = types.SimpleNamespace(
             generator_optimizer=players.generator_optimizer,
             discriminator_optimizer=players.discriminator_optimizer,
@@ -309,22 +315,22 @@ class GAN(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         metrics = self._trackers() + (self._compile_arguments.metrics if self._compile_arguments else [])
         others = {id(metric) for metric in [*metrics, self.penalty_tracker]}
-        added = [metric for metric in super().metrics if id(metric) not in others]  # by a subclass
-        return metrics + [metric for metric in added if metric.name != "loss"]  # Keras's own mean
+        added = [metric for metric in super().metrics if id(metric) not in others]  # from a subclass
+        return metrics + [metric for metric in added if metric.name != "loss"]  # Keras adds "loss"
 
     def _trackers(self) -> list[keras.metrics.Metric]:
         loss_trackers = [self.loss_tracker, self.d_loss_tracker, self.g_loss_tracker]
         return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
 
     def get_metrics_result(self) -> dict:
-        """Returns the results of all metrics. A second metric of one name gets a number behind its name.
+        """Returns the results of all metrics. If metrics have the same name, the second name gets a number.
 
-        In a compiled step, metrics with the attribute `computes_at_end` have the result NaN: their sums are
-        complete only after the last batch, where Keras asks for the results again.
+        In a compiled step, the result of a metric with the attribute `computes_at_end` is NaN. The sums of
+        such a metric are complete only after the last batch. Then Keras calls this method again.
         """
         results = {}
         for metric in self.metrics:
-            result = metric.result()  # a compiled step leaves out operations whose values nobody uses
+            result = metric.result()  # a graph drops this operation if `result` is replaced below
             if getattr(metric, "computes_at_end", False) and not tf.executing_eagerly():
                 result = tf.nest.map_structure(lambda value: tf.fill((), math.nan), result)
             for name, value in (result if isinstance(result, dict) else {metric.name: result}).items():
@@ -334,8 +340,8 @@ class GAN(keras.Model):
 
     def reset_metrics(self):
         super().reset_metrics()
-        self.penalty_tracker.reset_state()  # of training only, so it is not in `metrics`
-        self.evaluation_step.assign(0)  # so that every evaluation sees the same latents
+        self.penalty_tracker.reset_state()  # not in `metrics`, because only training has a penalty
+        self.evaluation_step.assign(0)  # every evaluation uses the same latents
 
     def make_test_function(self, force=False):
         return self._without_xla(super().make_test_function, force)
@@ -344,7 +350,7 @@ class GAN(keras.Model):
         return self._without_xla(super().make_predict_function, force)
 
     def _without_xla(self, make, force: bool):
-        """Makes a function that XLA does not compile: only many steps are worth the seconds that it takes."""
+        """Makes a function without XLA. XLA takes seconds to compile and saves time only in many steps."""
         chosen = self.jit_compile
         self.jit_compile = False
         try:
@@ -353,7 +359,7 @@ class GAN(keras.Model):
             self.jit_compile = chosen
 
     def _begin(self) -> None:
-        """Before the first step, copies the generator's weights to its average: they may have been loaded."""
+        """Copies the generator's (perhaps loaded) weights to the average, but only before the first step."""
         if tf.distribute.has_strategy():
             checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
         if self.average_generator is not None and int(self.step.numpy()) == 0:
@@ -368,7 +374,7 @@ class GAN(keras.Model):
         steps = {name: given.get(name) for name in ("steps_per_epoch", "validation_steps")}
         checks.check_steps(self.steps_per_execution, **steps)
         if isinstance(given.get("x"), tf.data.Dataset) or hasattr(given.get("x"), "__next__"):
-            given.setdefault("shuffle", False)  # Keras warns that it cannot shuffle them
+            given.setdefault("shuffle", False)  # otherwise Keras warns that it cannot shuffle
         with data.raised():
             given |= data.check(given.get("x"), given.get("y"), steps["steps_per_epoch"], "steps_per_epoch")
             given |= data.check_validation(given.get("validation_data"), steps["validation_steps"])
@@ -387,7 +393,7 @@ class GAN(keras.Model):
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args, **kwargs):
-        if "_use_cached_eval_dataset" in kwargs:  # Keras evaluates within `fit`, which has checked the data
+        if "_use_cached_eval_dataset" in kwargs:  # `fit` has already checked the data
             return super().evaluate(*args, **kwargs)
         self._begin()
         given = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
@@ -424,11 +430,11 @@ class GAN(keras.Model):
 
     @property
     def sampler(self) -> keras.Model:
-        """The network that draws samples: the average, or the generator if there is no average."""
+        """The network that draws samples: the moving average, or the generator if the GAN has no average."""
         return self.generator if self.average_generator is None else self.average_generator
 
     def copy_sampler(self) -> keras.Model:
-        """Returns the sampler as a model of its own, trainable like the generator: to publish it alone.
+        """Copies the sampler to a separate model, trainable like the generator. You can publish the copy.
 
         Raises:
             ValueError: when the generator cannot be rebuilt from its config.
@@ -444,15 +450,16 @@ class GAN(keras.Model):
         return sampling.call(self.sampler, inputs)
 
     def generate(self, count: int, labels=None, seed: int | None = None) -> np.ndarray:
-        """Draws images, uint8 (count, height, width, channels), with the sampler.
+        """Draws images with the sampler. Returns uint8 (count, height, width, channels).
 
         Args:
             count: number of images.
-            labels: integers (count,) for a conditional GAN. None: each class in turn.
-            seed: non-negative integer; the same seed draws the same latents. None: fresh latents.
+            labels: integers (count,) for a conditional GAN. None: the labels 0, 1, 2, … in turn.
+            seed: non-negative integer. The same seed gives the same latents. None: new latents in each call.
 
         Raises:
-            ValueError: when the labels do not fit.
+            ValueError: when the labels have a wrong shape, type or range, or when an unconditional GAN gets
+                labels.
         """
         if self.num_classes is not None:
             labels = np.arange(count) % self.num_classes if labels is None else np.asarray(labels)
@@ -464,22 +471,24 @@ class GAN(keras.Model):
     def export(self, *args, **kwargs):
         self._begin()
         latents, labels = np.zeros((1, *self.latent_shape), np.float32), np.zeros(1, np.int32)
-        self(latents if self.num_classes is None else [latents, labels])  # Keras exports called models
+        self(
+            latents if self.num_classes is None else [latents, labels]
+        )  # Keras exports only a model that was called
         return self.sampler.export(*args, **kwargs)
 
     def _random_states(self) -> list:
-        """The states of dropout and other random layers, which Keras does not count as weights."""
+        """Returns the random states of dropout and similar layers. Keras does not count them as weights."""
         others = {id(v) for v in [*self.weights, *self.metrics_variables]}
         return [v for v in self.variables if id(v) not in others]
 
     def _own_weights(self) -> list:
-        """The weights that a subclass adds, outside of any layer."""
+        """Returns the weights that a subclass adds outside of its layers."""
         inner = {id(v) for layer in self.layers for v in layer.variables}
         inner |= {id(self.step), id(self.evaluation_step)}
         return [v for v in self.weights if id(v) not in inner]
 
     def save_own_variables(self, store) -> None:
-        store["step"] = self.step.numpy()  # `evaluation_step` restarts with each evaluation
+        store["step"] = self.step.numpy()  # not `evaluation_step`: each evaluation sets it to 0
         for name, variables in (("random_state", self._random_states()), ("own", self._own_weights())):
             for index, variable in enumerate(variables):
                 store[f"{name}_{index}"] = variable.numpy()
@@ -491,7 +500,7 @@ class GAN(keras.Model):
                 variable.assign(store[f"{name}_{index}"])
 
     def _asset_folders(self, directory: str) -> Iterator[tuple]:
-        """The metrics that keep networks, and where: two metrics of one name in different folders."""
+        """Yields each metric that saves networks, and its folder. Metrics of one name get two folders."""
         names = set()
         for index, metric in enumerate(self.metrics):
             if hasattr(metric, "save_assets"):
@@ -510,7 +519,9 @@ class GAN(keras.Model):
     @functools.wraps(keras.Model.save)
     def save(self, filepath, *args, **kwargs):
         if str(filepath).endswith((".h5", ".hdf5")):
-            raise ValueError(f"A GAN is saved as a `.keras` file: HDF5 cannot hold it. Received: {filepath}")
+            raise ValueError(
+                f"A GAN must be saved as a `.keras` file, not as an HDF5 file. Received: {filepath}"
+            )
         return super().save(filepath, *args, **kwargs)
 
     def get_config(self) -> dict:
@@ -550,7 +561,7 @@ class GAN(keras.Model):
 
 
 class _TotalLoss(keras.metrics.Metric):
-    """The sum of the two players' mean losses: a callback that watches `loss` sees a NaN of either."""
+    """Adds the mean losses of both players. If either loss is NaN, `loss` is NaN, and callbacks can react."""
 
     def __init__(self, d_loss_tracker, g_loss_tracker):
         super().__init__(name="loss")
@@ -560,4 +571,4 @@ class _TotalLoss(keras.metrics.Metric):
         return self.parts[0].result() + self.parts[1].result()
 
     def reset_state(self):
-        pass  # it has no state of its own
+        pass  # the two trackers hold the state

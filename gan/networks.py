@@ -1,12 +1,14 @@
-"""The two networks: a DCGAN small enough for a laptop's CPU.
+"""The generator and the discriminator: a DCGAN that is small enough for the CPU of a laptop.
 
-Both are plain functional models, and a saved generator loads anywhere with Keras alone. The generator
-starts from a dense layer at the smallest size and doubles the size with transposed convolutions. The
-discriminator halves the size with strided convolutions, has more convolutions at the smallest size, where
-they cost the least, and measures how much its batch varies. With `num_classes` both are conditional: the
-generator reads the label's embedding beside the latents, and each class has scales and offsets of its own
-after the batch norms (de Vries et al. 2017, https://arxiv.org/abs/1707.00683); the discriminator projects
-its features on the label's embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
+Both networks are functional models. Keras can load a saved generator without this package. The generator
+starts with a dense layer at the smallest size. Then transposed convolutions double the size. The
+discriminator halves the size with strided convolutions. It has more convolutions at the smallest size, where
+a convolution is cheapest. The discriminator also measures how much its batch varies.
+
+With `num_classes` both networks are conditional. The generator concatenates the label's embedding and the
+latents. After each batch norm, each class has its own scales and offsets (de Vries et al. 2017,
+https://arxiv.org/abs/1707.00683). The discriminator projects its features on the label's embedding (Miyato &
+Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
 """
 
 import keras
@@ -14,11 +16,11 @@ from keras import layers, ops
 
 from .checks import refuse_channels_first, whole_number
 
-KERNEL_SIZE = 4  # a multiple of the stride: no checkerboard (https://distill.pub/2016/deconv-checkerboard)
+KERNEL_SIZE = 4  # multiple of the stride: avoids checkerboards (distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
-TINY = 1e-6  # under the root of a variance, whose slope at 0 is infinite
-WHOLE_CHANNELS = (None, 1, 1, None)  # SpatialDropout2D's; that layer forgets float16 when it is saved
-LARGEST_START = 8  # pixels a side that the dense layer draws, where the size can be halved that far
+TINY = 1e-6  # keeps the root of a variance away from 0, where its slope is infinite
+WHOLE_CHANNELS = (None, 1, 1, None)  # like SpatialDropout2D, which loses its dtype float16 in a saved model
+LARGEST_START = 8  # largest side of the dense layer's output, if enough halvings are possible
 
 
 def build_generator(
@@ -29,25 +31,25 @@ def build_generator(
     depth: int = 1,
     name: str = "generator",
 ) -> keras.Model:
-    """Builds the generator: latents (and labels) to images in [-1, 1].
+    """Builds the generator. The generator maps latents (and labels) to images in [-1, 1].
 
-    Dense, reshape, 3x3 convolutions, then transposed convolutions of stride 2, all with batch
-    norm and LeakyReLU; the last ends in tanh.
+    The layers are: dense (with a reshape), 3x3 convolutions, and transposed convolutions of stride 2. Batch
+    norm and LeakyReLU follow each layer except the last. Tanh follows the last layer.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
         latent_dim: length of a latent vector.
-        num_classes: number of labels for a conditional generator; None for one without labels.
-        base_filters: channels of the largest hidden feature map. They double each time the size is halved.
-        depth: number of 3x3 convolutions at the smallest size, where they cost the least.
-        name: the model's name.
+        num_classes: number of classes of a conditional generator. None: a generator without labels.
+        base_filters: channels of the largest hidden feature map. The number doubles at each smaller size.
+        depth: number of 3x3 convolutions at the smallest size, where a convolution is cheapest.
+        name: name of the model.
 
     Returns:
         A model of `latents` (batch, latent_dim), or of `[latents, labels]` with integer labels
-        (batch,); its output has shape (batch, height, width, channels).
+        (batch,). The output has the shape (batch, height, width, channels).
 
     Raises:
-        ValueError: when the image's sides are not divisible by 4.
+        ValueError: when the height or the width is not divisible by 4.
 
     Example:
 
@@ -98,32 +100,34 @@ def build_discriminator(
     minibatch_deviation: bool = True,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Builds the discriminator: images (and labels) to one logit each, high for real.
+    """Builds the discriminator. The discriminator maps each image (and label) to a logit, high for real.
 
-    Strided convolutions, then 3x3 convolutions, all with LeakyReLU and, if asked for, dropout. A dense layer
-    turns their features and the `MinibatchDeviation` into one logit, without a sigmoid. Dropout drops whole
-    channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280): neighboring pixels of a channel are
-    alike, and random numbers for each pixel took a fifth of the train step.
+    The layers are: strided convolutions, then 3x3 convolutions. LeakyReLU and optional dropout follow each
+    convolution. A dense layer maps the features and the `MinibatchDeviation` to one logit, without a sigmoid.
+    Dropout drops whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280), because neighboring
+    pixels of a channel are similar, and because random numbers for each pixel took a fifth of the train step.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
-        num_classes: number of labels for a conditional discriminator; None for one without labels.
-        base_filters: channels of the first hidden feature map. They double each time the size is halved.
-        depth: number of 3x3 convolutions at the smallest size, where they cost the least.
-        dropout: fraction of the channels dropped after each convolution, in [0, 1); 0 for none. With a
-            gradient penalty dropout is not needed.
-        translation: in training, real and fake images are shifted at random by at most this fraction of
-            their sides, in [0, 1); 0 for none. It keeps the discriminator from memorizing a few hundred
-            images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738). Uncovered pixels are black, -1.
-        minibatch_deviation: whether to use `MinibatchDeviation`. Then a batch must be all real or all fake.
-        name: the model's name.
+        num_classes: number of classes of a conditional discriminator. None: a discriminator without labels.
+        base_filters: channels of the first hidden feature map. The number doubles at each smaller size.
+        depth: number of 3x3 convolutions at the smallest size, where a convolution is cheapest.
+        dropout: fraction of the channels that dropout drops after each convolution, in [0, 1). 0: no
+            dropout. With a gradient penalty the discriminator does not need dropout.
+        translation: in training, the discriminator shifts real and fake images at random, by at most this
+            fraction of the height and width, in [0, 1). 0: no shifts. With shifts the discriminator does not
+            memorize a few hundred images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738). The new pixels
+            at the border are black, -1.
+        minibatch_deviation: whether to use `MinibatchDeviation`. If True, all images of a batch must be real,
+            or all images must be fake.
+        name: name of the model.
 
     Returns:
         A model of `images` (batch, height, width, channels) in [-1, 1], or of `[images, labels]` with
-        integer labels (batch,); its output is a float32 logit of shape (batch, 1).
+        integer labels (batch,). The output is a float32 logit of shape (batch, 1).
 
     Raises:
-        ValueError: when the image's sides are not divisible by 4.
+        ValueError: when the height or the width is not divisible by 4.
 
     Example:
 
@@ -156,8 +160,8 @@ def build_discriminator(
     if num_classes is None:
         return keras.Model(images, logits, name=name)
     labels = keras.Input((), dtype="int32", name="labels")
-    # The products with every class's embedding; each image picks the one of its label. One matrix product
-    # is far faster than a product of vectors for each image.
+    # One matrix product with the embeddings of all classes is much faster than a vector product for each
+    # image. Then `choice` selects the product for the label of the image.
     products = layers.Dense(num_classes, use_bias=False, dtype="float32", name="label_embedding")(features)
     choice = layers.CategoryEncoding(num_classes, output_mode="one_hot", name="choice")(labels)
     projection = layers.Dot(axes=1, dtype="float32", name="projection")([products, choice])
@@ -167,14 +171,16 @@ def build_discriminator(
 
 @keras.saving.register_keras_serializable(package="gan")
 class MinibatchDeviation(layers.Layer):
-    """Measures how much a batch varies. It shows the discriminator that fake images are too much alike.
+    """Measures how much a batch varies. So the discriminator can detect fake images that are too similar.
 
-    The standard deviation, over the batch, of each channel's mean over height and width: (batch, height,
-    width, channels) to float32 (batch, channels). All images of a batch get the same values. So a logit
-    depends on the whole batch, a batch must be all real or all fake, and the gradient of an image's logit,
-    which penalties see, includes a small part of the other images' logits. Karras et al. 2018,
-    https://arxiv.org/abs/1710.10196, section 3: they also average over the channels, and use it with the
-    penalty WGAN-GP.
+    Maps features (batch, height, width, channels) to float32 deviations (batch, channels): first the mean of
+    each channel over height and width, then the standard deviation of this mean over the batch. All images of
+    a batch get the same deviations. This has three effects: a logit depends on the whole batch; all images of
+    a batch must be real, or all images must be fake; and the gradients in a penalty include a small part from
+    the other images' logits.
+
+    Reference: Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3. Karras et al. also average
+    over the channels, and they use the layer with the penalty WGAN-GP.
 
     Example:
 
@@ -196,7 +202,7 @@ class MinibatchDeviation(layers.Layer):
 
 
 def _normalize_and_activate(x, labels, num_classes: int | None, name: str):
-    """Adds batch norm and LeakyReLU; with labels, each class has its own scales and offsets."""
+    """Adds batch norm and LeakyReLU. With labels, each class has its own scales and offsets."""
     is_conditional = labels is not None
     x = layers.BatchNormalization(
         momentum=0.9, scale=not is_conditional, center=not is_conditional, name=f"{name}_norm"
@@ -220,7 +226,7 @@ def _activate_and_drop(x, dropout: float, name: str):
 
 
 def _count_stages(image_shape: tuple[int, int, int]) -> int:
-    """How often the size is halved: at least twice, then while it is even and larger than LARGEST_START."""
+    """Counts how often the size is halved: at least twice, then while it is even and above LARGEST_START."""
     height, width, _ = image_shape
     if height % 4 or width % 4 or min(height, width) < 4:
         expected = "`image_shape` must have a height and a width divisible by 4: pad or resize the images"

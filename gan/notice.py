@@ -1,5 +1,5 @@
-"""The category of the warnings that programs show as one line."""
+"""The category of warnings that programs print as one line."""
 
 
 class Notice(UserWarning):
-    """Something that the user should know: data were lost, or results may differ. The work goes on."""
+    """Warns the user, for example about lost data or different results. The program continues."""

@@ -1,4 +1,4 @@
-"""Names that older versions wrote into files, and the names of today."""
+"""Old names of settings and columns in files, and their current names."""
 
 # In a run's config.json and history.csv, and in the compile config of a `.keras` file.
 RENAMED = {
@@ -7,15 +7,15 @@ RENAMED = {
     "unconditional": "conditional",
     "val_least_share": "val_smallest_class_share",
 }
-INVERTED = {"unconditional"}  # true is false today
-REMOVED = {"update": "alternating"}  # with the value that the code uses today
+INVERTED = {"unconditional"}  # the old value true means false now
+REMOVED = {"update": "alternating"}  # the code now always uses this value
 
 
 def translate_old_keys(config: dict) -> dict:
-    """Returns a config with the names of today, in the same order.
+    """Replaces old names in a config by the current names. Keeps the order.
 
-    A removed key is left out if it has the value that the code uses today. Any other value remains, for the
-    caller to report.
+    Leaves out a removed key if its value is the value in REMOVED. Keeps a removed key with another value, so
+    that the caller can report it.
     """
     translated = {}
     for key, value in config.items():

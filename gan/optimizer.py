@@ -1,36 +1,38 @@
-"""One Keras optimizer that owns the two players' optimizers.
+"""A Keras optimizer that contains the optimizers of the generator and the discriminator (the two players).
 
-A Keras model has one `optimizer`, and every stock tool (callbacks, saving, loss scaling) looks there
-and nowhere else. So a GAN's two optimizers live inside one, which hands each variable to its player's.
-It keeps the contract of Keras's own `MultiOptimizer`: callbacks walk `optimizers`, set each rate, and
-log it under the optimizer's name.
+A Keras model has one attribute `optimizer`. The tools of Keras (callbacks, saving, loss scaling) use only
+this attribute. So one `TwoPlayerOptimizer` contains both optimizers of a GAN, and passes each variable to the
+optimizer of its player. The interface is the same as in `MultiOptimizer` of Keras: callbacks loop over
+`optimizers`, set each learning rate, and log each learning rate under the name of its optimizer.
 """
 
 import keras
 
 
 def recommended_optimizer(learning_rate=2e-3, beta_2: float = 0.99) -> keras.optimizers.Optimizer:
-    """Returns Adam with the betas of our recipes: see `gan.recipes`.
+    """Creates Adam with the betas of the recipes in `gan.recipes`.
 
-    beta1 is DCGAN's. beta2 is 0.99, so that Adam soon follows gradients that grow: with its default 0.999
-    the discriminator sometimes fails at this learning rate.
+    beta1 is 0.5, as in DCGAN. beta2 is 0.99, so that Adam adapts quickly to growing gradients. With the
+    default beta2 of 0.999 the discriminator sometimes fails at the learning rate 2e-3.
 
     Args:
-        learning_rate: a number, or a Keras schedule.
+        learning_rate: a number or a Keras schedule.
         beta_2: decay rate of Adam's second moment.
     """
     return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=beta_2)
 
 
 def resolve_players(generator_optimizer, discriminator_optimizer, optimizer=None) -> tuple:
-    """Returns the two players' optimizers that the arguments of `GAN.compile` stand for.
+    """Creates the optimizers of the two players from the arguments of `GAN.compile`.
 
     Raises:
-        ValueError: when `optimizer` for both players comes with an optimizer of one player.
+        ValueError: when the arguments contain both `optimizer` and an optimizer of one player.
     """
     if optimizer is not None:
         if generator_optimizer is not None or discriminator_optimizer is not None:
-            raise ValueError("Give either `optimizer` for both players, or one to each, not both.")
+            raise ValueError(
+                "Pass either `optimizer` for both players or an optimizer for each player, not both."
+            )
         generator_optimizer = optimizer
     if generator_optimizer is None:
         generator_optimizer = recommended_optimizer()
@@ -43,18 +45,19 @@ def resolve_players(generator_optimizer, discriminator_optimizer, optimizer=None
 
 @keras.saving.register_keras_serializable(package="gan")
 class TwoPlayerOptimizer(keras.optimizers.Optimizer):
-    """Hands each variable's gradient to the generator's or the discriminator's optimizer.
+    """Passes the gradient of each variable to the generator's or the discriminator's optimizer.
 
-    The two are renamed to "generator" and "discriminator": callbacks log their learning rates under these
-    names. `iterations` counts the discriminator's updates, without those that loss scaling skips.
+    The constructor renames the two optimizers to "generator" and "discriminator". Callbacks log the learning
+    rates under these names. `iterations` counts the discriminator's updates, without the updates that loss
+    scaling skips.
 
     Args:
-        generator_optimizer: the generator's own, not shared with any other model.
-        discriminator_optimizer: the discriminator's own.
-        name: the name of the whole.
+        generator_optimizer: optimizer of the generator. Do not share the optimizer with another model.
+        discriminator_optimizer: optimizer of the discriminator.
+        name: name of the TwoPlayerOptimizer.
 
     Raises:
-        ValueError: when one object is given for both, or one that scales the loss.
+        ValueError: when both optimizers are the same object, or when an optimizer scales the loss.
 
     Example:
 
@@ -62,7 +65,7 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
     optimizer = TwoPlayerOptimizer(keras.optimizers.Adam(1e-4), keras.optimizers.Adam(4e-4))
     optimizer.build_players(generator.trainable_variables, discriminator.trainable_variables)
     [player.name for player in optimizer.optimizers]       # ["generator", "discriminator"]
-    optimizer.learning_rate = 5e-5                         # and the discriminator's becomes 2e-4
+    optimizer.learning_rate = 5e-5                         # sets the discriminator's to 2e-4
     ```
     """
 
@@ -73,15 +76,17 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         name: str = "two_player_optimizer",
     ):
         if generator_optimizer is discriminator_optimizer:
-            expected = "The two optimizers must be two objects; `optimizer=` gives each player a copy of one"
+            expected = "The optimizers must be two objects; with `optimizer=` each player gets a copy of one"
             raise ValueError(f"{expected}. Received twice: {generator_optimizer!r}")
         for player in (generator_optimizer, discriminator_optimizer):
             is_wrapper = isinstance(player, keras.optimizers.LossScaleOptimizer)
             if is_wrapper or player.loss_scale_factor is not None:
                 scaled = f"{type(player).__name__}, loss_scale_factor={player.loss_scale_factor}"
-                expected = "A player's optimizer must not scale the loss: Keras does it under mixed_float16"
+                expected = (
+                    "A player's optimizer must not scale the loss: Keras scales the loss under mixed_float16"
+                )
                 raise ValueError(f"{expected}. Received: {scaled}")
-        # A callable, so that the base class makes no rate variable of its own.
+        # With a callable the base class does not create a variable for the learning rate.
         super().__init__(learning_rate=lambda: generator_optimizer.learning_rate, name=name)
         generator_optimizer.name, discriminator_optimizer.name = "generator", "discriminator"
         self.generator_optimizer = generator_optimizer
@@ -90,7 +95,7 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         self._generator_keys = frozenset()
 
     def build_players(self, generator_variables: list, discriminator_variables: list) -> None:
-        """Creates both optimizers' state and remembers which variable is whose."""
+        """Builds both optimizers and records which variables belong to which player."""
         for player, variables in zip(
             self.optimizers, (generator_variables, discriminator_variables), strict=True
         ):
@@ -103,26 +108,29 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         if not self.built:
             call = "`build_players(generator_variables, discriminator_variables)`"
             raise ValueError(
-                f"A TwoPlayerOptimizer cannot tell whose variables these are: call {call} instead."
+                f"A TwoPlayerOptimizer must know the variables of each player: call {call} instead."
             )
 
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """The generator's optimizer, then the discriminator's."""
+        """The generator's optimizer and the discriminator's optimizer, in this order."""
         return [self.generator_optimizer, self.discriminator_optimizer]
 
     @property
     def variables(self) -> list:
-        """Its own iteration count and all variables of both players' optimizers."""
+        """The iteration count, and all variables of both players' optimizers."""
         return self._variables + [v for player in self.optimizers for v in player.variables]
 
     @property
     def learning_rate(self):
-        """The generator's rate. To set or assign it scales the discriminator's by the ratio fixed at first.
+        """The learning rate of the generator.
+
+        When you set or assign the learning rate, the discriminator's learning rate changes too: the ratio of
+        the two learning rates stays the same as at the start.
 
         Raises:
-            TypeError: on setting, when either player follows a schedule, or to anything but a number;
-            neither is touched then.
+            TypeError: when you set the learning rate and a player has a schedule, or the new value is a
+                schedule. Then neither learning rate changes.
         """
         if self._rate_ratio is None:
             return self.generator_optimizer.learning_rate
@@ -132,8 +140,8 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
     def learning_rate(self, learning_rate):
         if self._rate_ratio is None or callable(learning_rate):
             raise TypeError(
-                "The learning rate is not settable over a `LearningRateSchedule` or by one: create both "
-                "optimizers with a float `learning_rate` and set a number, or create each with its schedule. "
+                "The learning rate is not settable if the old or the new value is a schedule: create both "
+                "optimizers with a float `learning_rate` and set a number, or create both with a schedule. "
                 f"Received: {learning_rate!r}"
             )
         self._set_rates(learning_rate)
@@ -143,14 +151,14 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
         self.discriminator_optimizer.learning_rate = learning_rate * self._rate_ratio
 
     def _measure_rate_ratio(self) -> float | None:
-        """The discriminator's rate over the generator's, or None where either is not a number."""
+        """Returns the discriminator's rate / the generator's rate, or None if a rate is a schedule."""
         if not all(isinstance(player._learning_rate, keras.Variable) for player in self.optimizers):
             return None
         rate, other_rate = (float(player.learning_rate.numpy()) for player in self.optimizers)
         return other_rate / rate if rate else 1.0
 
     def apply(self, grads, trainable_variables=None) -> None:
-        """Updates the given variables, of one player or of both, each by its player's optimizer."""
+        """Updates the variables of one or both players. Each player's optimizer updates its own variables."""
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
         gradients = dict(zip(map(self._var_key, trainable_variables), grads, strict=True))
@@ -165,13 +173,13 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
             player.finalize_variable_values(variables)
 
     def _split(self, variables) -> list[tuple]:
-        """Each player's optimizer with those of the variables that are its own."""
+        """Returns each player's optimizer with the variables of this player."""
         generators = [v for v in variables if self._var_key(v) in self._generator_keys]
         others = [v for v in variables if self._var_key(v) not in self._generator_keys]
         return [(self.generator_optimizer, generators), (self.discriminator_optimizer, others)]
 
     def save_own_variables(self, store) -> None:
-        # The players are saved as objects of their own; saving `variables` would store them twice.
+        # Keras saves the two optimizers as separate objects. Do not save their variables a second time.
         store["iterations"] = self._iterations.numpy()
 
     def load_own_variables(self, store) -> None:
@@ -194,10 +202,10 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
 
 
 class _PlayersRate(keras.Variable):
-    """The generator's rate variable, with an `assign` that sets both players' rates."""
+    """Acts as the generator's learning rate variable. `assign` sets the learning rates of both players."""
 
     def __init__(self, optimizer: TwoPlayerOptimizer):
-        vars(self).update(vars(optimizer.generator_optimizer.learning_rate))  # one value, two objects
+        vars(self).update(vars(optimizer.generator_optimizer.learning_rate))  # both objects share one value
         self.set_rates = optimizer._set_rates
 
     def assign(self, value):
@@ -207,13 +215,13 @@ class _PlayersRate(keras.Variable):
 
 @keras.saving.register_keras_serializable(package="gan")
 class ScaledTwoPlayerOptimizer(keras.optimizers.LossScaleOptimizer):
-    """Keras's loss scaling around a `TwoPlayerOptimizer`, for training in float16.
+    """Adds the loss scaling of Keras to a `TwoPlayerOptimizer`, for training in float16.
 
-    Keras would wrap it in a plain `LossScaleOptimizer`, behind which callbacks see one optimizer; this
-    one shows them both.
+    Keras would use a plain `LossScaleOptimizer`. Then callbacks would find only one optimizer. This class has
+    the property `optimizers`, so callbacks find both optimizers.
     """
 
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """The generator's optimizer, then the discriminator's."""
+        """The generator's optimizer and the discriminator's optimizer, in this order."""
         return self.inner_optimizer.optimizers

@@ -1,9 +1,9 @@
-"""Gradient penalties: added to the discriminator's loss to keep the discriminator smooth.
+"""Gradient penalties: terms in the discriminator's loss that keep the discriminator smooth.
 
-A penalty is a function of one object, a `DiscriminatorPass`: the images, the logits, and the gradients of the
-logits with respect to the images, all from the pass that the discriminator's loss uses. Gradients that a
-penalty uses are differentiated again with respect to the weights, so every operation of the discriminator
-must be differentiable twice.
+A penalty is a function of a `DiscriminatorPass`. This object holds the images, the logits, and the gradients
+of the logits with respect to the images. The logits and gradients come from the same pass as the
+discriminator's loss. TensorFlow differentiates the gradients in a penalty again, with respect to the weights.
+So every operation of the discriminator must be differentiable twice.
 """
 
 import dataclasses
@@ -14,29 +14,29 @@ import tensorflow as tf
 
 from . import losses
 
-EPSILON = 1e-12  # under a square root, whose slope at 0 is infinite
+EPSILON = 1e-12  # keeps a square root away from 0, where its slope is infinite
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorPass:
-    """One pass of the discriminator over a batch, as a penalty sees it.
+    """Holds one pass of the discriminator over a batch: the input of a penalty.
 
-    Logits and gradients come from the pass that the loss uses, so they cost no pass of their own. With
-    dropout or random translation in the discriminator, they have the same random mask as the loss. The
-    gradients are those of the sum of a batch's logits: if images of a batch influence each other
-    (`MinibatchDeviation`, batch norm), they include that influence.
+    The logits and gradients come from the same pass as the discriminator's loss. So they need no extra pass,
+    and dropout and random translation use the same random numbers as in the loss. The gradients are the
+    gradients of the sum of the batch's logits. If the images of a batch influence each other
+    (`MinibatchDeviation`, batch norm), the gradients include this influence.
 
     Attributes:
-        discriminator: maps images to logits (batch, 1) in a new training pass, with a new dropout mask. For
-            a conditional GAN it uses the batch's labels, in their order.
+        discriminator: a function that maps images to logits (batch, 1) in a new training pass with a new
+            dropout mask. For a conditional GAN the function uses the labels of the batch in the same order.
         real_images: (batch, height, width, channels), float32 in [-1, 1].
-        fake_images: images of the generator, as `real_images`. No gradient flows to the generator.
+        fake_images: images of the generator, like `real_images`. No gradient flows to the generator.
         real_logits: (batch, 1), D(x) of the real images.
         fake_logits: (batch, 1), D(x) of the fake images.
-        real_gradients: grad_x D(x) at the real images, of the images' shape.
-        fake_gradients: grad_x D(x) at the fake images, of the images' shape.
+        real_gradients: grad_x D(x) at the real images, with the shape of the images.
+        fake_gradients: grad_x D(x) at the fake images, with the shape of the images.
         uniform: (batch, 1, 1, 1), random numbers between 0 and 1, new for each update of the discriminator.
-            They depend on the seed and the number of the update only.
+            The numbers depend only on the seed and on the number of the update.
     """
 
     discriminator: Callable
@@ -50,10 +50,10 @@ class DiscriminatorPass:
 
 
 class Penalty(losses.Configurable):
-    """Base of the penalties: a weight, and a formula.
+    """Base class of the penalties. A penalty has a weight and a formula.
 
-    Your own penalty needs `__call__`. To be saved with a model, it also needs registration with Keras and, if
-    its constructor has more arguments than `weight`, a `get_config` that lists them all:
+    Your own penalty needs `__call__`. Register your penalty with Keras if you save a model with the penalty.
+    If the constructor has other arguments than `weight`, write a `get_config` that returns all arguments:
 
     ```python
     @keras.saving.register_keras_serializable(package="mine")
@@ -86,14 +86,14 @@ class Penalty(losses.Configurable):
 class R1(Penalty):
     """Zero-centered gradient penalty on real images (Mescheder et al. 2018).
 
-    `weight / 2 * E[||grad_x D(x)||^2]` over real images x; the squared norm is the sum over height, width
-    and channels. `weight` is the paper's gamma; the authors' code has `reg_param = gamma / 2`.
+    `weight / 2 * E[||grad_x D(x)||^2]` over real images x. The squared norm is a sum over height, width and
+    channels. `weight` is gamma in the paper. In the authors' code, `reg_param` is gamma / 2.
 
     Reference: https://arxiv.org/abs/1801.04406, equation 9.
 
     Args:
         weight: gamma, not negative. The default suits 28x28 images in [-1, 1]. With 0.1 the digits are
-            clear but less varied, with 1 varied but less clear.
+            clear but less varied. With 1 the digits are varied but less clear.
     """
 
     def __init__(self, weight: float = 0.3):
@@ -128,14 +128,14 @@ class R2(Penalty):
 class WganGP(Penalty):
     """One-centered gradient penalty between real and fake images (Gulrajani et al. 2017).
 
-    `weight * E[(||grad_x D(x)|| - 1)^2]` over x = u * real + (1 - u) * fake, u uniform in (0, 1) for each
-    image. It costs one more pass of the discriminator, at x. Use it with the Wasserstein loss,
-    `discriminator_steps=5`, and a discriminator without batch norm.
+    `weight * E[(||grad_x D(x)|| - 1)^2]` over x = u * real + (1 - u) * fake, where u is uniform in (0, 1) for
+    each image. The penalty needs one more pass of the discriminator, at x. Use the penalty with the
+    Wasserstein loss, `discriminator_steps=5`, and a discriminator without batch norm.
 
     Reference: https://arxiv.org/abs/1704.00028, equation 3.
 
     Args:
-        weight: the paper's lambda, not negative.
+        weight: lambda in the paper, not negative.
     """
 
     def __init__(self, weight: float = 10.0):
@@ -153,10 +153,10 @@ class WganGP(Penalty):
 
 @keras.saving.register_keras_serializable(package="gan")
 class PenaltySum(Penalty):
-    """The sum of several penalties: `"r1+r2"` is `PenaltySum([R1(0.1), R2(0.1)])`.
+    """Adds several penalties. `"r1+r2"` is `PenaltySum([R1(0.1), R2(0.1)])`.
 
     Args:
-        penalties: names, penalties, or callables like them.
+        penalties: a list of names, penalties, or callables of a `DiscriminatorPass`.
     """
 
     def __init__(self, penalties: list[Callable]):
@@ -172,7 +172,7 @@ class PenaltySum(Penalty):
 
 
 def squared_norms(gradients):
-    """||gradient||^2 of each image: the sum of squares over all axes but the first, (batch,)."""
+    """Returns ||gradient||^2 of each image, (batch,): the sum of squares over all axes except the first."""
     return tf.reduce_sum(tf.square(gradients), axis=range(1, len(gradients.shape)))
 
 
@@ -180,10 +180,10 @@ BY_NAME = {"r1": R1, "r2": R2, "r1+r2": lambda: PenaltySum([R1(0.1), R2(0.1)]), 
 
 
 def get(identifier):
-    """Returns the penalty that a name, a class, a serialized config, a callable or None stands for.
+    """Returns a penalty for a name, a class, a serialized config or a callable, and None for None.
 
     Raises:
-        ValueError: for an unknown name, or an object that cannot be called.
+        ValueError: for an unknown name, or for an object that is not callable.
     """
     penalty = losses.resolve(identifier, BY_NAME)
     if penalty is None or callable(penalty):

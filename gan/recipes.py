@@ -1,8 +1,8 @@
-"""Recipes: the size of the networks and how they learn, with the reason for each value.
+"""Recipes: the size of the networks and the settings of the training, with the reason for each value.
 
-docs/recipe.md tells how they were found, and which trials failed. Values that no recipe changes have their
-reasons elsewhere: R1's weight in gan/penalties.py, Adam's beta1 in gan/optimizer.py, class norm in
-gan/networks.py.
+docs/recipe.md describes the experiments behind the recipes, and the experiments that failed. All recipes
+share some values. The reasons for these values are in other files: R1's weight in gan/penalties.py, Adam's
+beta1 in gan/optimizer.py, class norm in gan/networks.py.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ from .model import GAN
 from .networks import build_discriminator, build_generator
 from .optimizer import recommended_optimizer
 
-FINAL_RATE = 0.01  # times the first
+FINAL_RATE = 0.01  # times the first learning rate
 POLICIES = {"none": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 JIT = {"auto": "auto", "on": True, "off": False}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All settings that determine a training, except the data and the seed. The defaults are `fast`.
+    """Holds all settings of a training, except the data and the seed. The defaults are the recipe `fast`.
 
     Each field holds the type, the default, the help text and the limits of a setting: see
-    `gan.limits.setting`. train.py has a flag for each.
+    `gan.limits.setting`. train.py has a flag for each setting.
 
     Example:
 
@@ -35,76 +35,87 @@ class Recipe:
 
     recipe = RECIPES["best"]
     gan = recipe.make_gan(num_classes=10)
-    recipe.compile(gan, decay_steps=recipe.epochs * 936)    # and now `fit` it on (images, labels)
+    recipe.compile(gan, decay_steps=recipe.epochs * 936)    # next: gan.fit(...)
     ```
     """
 
-    # Five minutes of MNIST on two CPU cores.
+    # Five minutes for MNIST on two CPU cores.
     epochs: int | None = setting(5, "stop after N epochs", COUNT, group="length")
-    # 128 is hardly faster per image, and makes half the updates.
-    batch_size: int = setting(64, "images in a batch", COUNT)
-    # The textbooks' length; 50 do as well.
+    # A batch size of 128 is hardly faster per image and gives half as many updates.
+    batch_size: int = setting(64, "number of images in a batch", COUNT)
+    # The usual length in textbooks. A length of 50 works equally well.
     latent_dim: int = setting(100, "length of a latent vector", UNITS)
-    # Half a DCGAN's: what counts is the discriminator's depth, and seconds.
-    base_filters: int = setting(32, "channels at half the image's size; each halving doubles them", UNITS, 32)
-    # With this layer the distance without labels is half of that without it.
-    generator_depth: int = setting(1, "3x3 convolutions of the generator at its smallest size", LAYERS, 0)
-    # 1.7 times the seconds of none, where the distance stops at 2.
-    discriminator_depth: int = setting(2, "3x3 convolutions of the discriminator at that size", LAYERS, 0)
-    # It costs nothing. The distance without labels is two thirds of that without it.
+    # Half of DCGAN's channels: fewer channels are faster, and the discriminator's depth matters more.
+    base_filters: int = setting(
+        32, "number of channels at half the image size; the number doubles at each smaller size", UNITS, 32
+    )
+    # Without labels, this convolution halves the Fréchet distance.
+    generator_depth: int = setting(
+        1, "number of 3x3 convolutions at the generator's smallest size", LAYERS, 0
+    )
+    # Two convolutions make a step 1.7 times as long. Without them the Fréchet distance stops at 2.
+    discriminator_depth: int = setting(
+        2, "number of 3x3 convolutions at the discriminator's smallest size", LAYERS, 0
+    )
+    # Costs no time. Without labels, the deviation reduces the Fréchet distance to two thirds.
     minibatch_deviation: bool = setting(
-        True, "show the discriminator how much its batch varies, or do not", before=True
+        True, "whether the discriminator sees how much the images of its batch vary", before=True
     )
-    # The penalty keeps the discriminator smooth without the noise of dropout.
-    dropout: float = setting(0.0, "fraction of the discriminator's channels to drop", FRACTION, 0.3)
-    # 60,000 images are not learned by heart in five epochs.
+    # The penalty keeps the discriminator smooth. Dropout would add noise.
+    dropout: float = setting(
+        0.0, "fraction of the discriminator's channels that dropout drops", FRACTION, 0.3
+    )
+    # The discriminator does not memorize 60,000 images in five epochs.
     translation: float = setting(
-        0.0, "largest random shift of the discriminator's images, as a fraction of their sides", FRACTION, 0.0
+        0.0,
+        "largest random shift of the discriminator's images, as a fraction of the image side",
+        FRACTION,
+        0.0,
     )
-    # The largest gain in quality.
-    conditional: bool = setting(True, "train with the labels of the data, or without", off="--unconditional")
-    # The relativistic loss with R1 alone diverges; with R1 and R2 it takes longer.
+    # Labels improve the quality most.
+    conditional: bool = setting(True, "train with labels, or without labels", off="--unconditional")
+    # The relativistic loss diverges with R1 alone, and takes longer with R1 and R2.
     loss: str = setting("non_saturating", "adversarial loss", tuple(losses.BY_NAME))
-    # Without a penalty distances are nearly twice as large, and the digits turn typical.
+    # Without a penalty the Fréchet distance is nearly twice as large, and the digits are less varied.
     penalty: str = setting("r1", "gradient penalty", ("none", *penalties.BY_NAME))
-    # The penalty wgan_gp needs more: its paper uses 5.
-    discriminator_steps: int = setting(1, "discriminator updates for each update of the generator", COUNT, 1)
-    # 1e-3 is slower to start, 4e-3 breaks down in the second epoch.
+    # The penalty wgan_gp needs more updates: its paper uses 5.
+    discriminator_steps: int = setting(1, "discriminator updates for each generator update", COUNT, 1)
+    # 1e-3 learns more slowly at first. With 4e-3 the training fails in the second epoch.
     generator_learning_rate: float = setting(2e-3, "learning rate of the generator's Adam", POSITIVE)
     discriminator_learning_rate: float = setting(2e-3, "learning rate of the discriminator's Adam", POSITIVE)
-    # With 0.999 Adam follows growing gradients too late, and the discriminator sometimes breaks down.
+    # With 0.999 Adam adapts too late to growing gradients, and the discriminator sometimes fails.
     beta_2: float = setting(0.99, "beta2 of both Adams", FRACTION, 0.99)
-    # None: all epochs. The distance stays at 2 until the rates fall.
+    # None: all epochs. The Fréchet distance stays at 2 until the learning rates fall.
     decay_epochs: int | None = setting(
         None,
-        "epochs in which both learning rates decay along a cosine to a hundredth; 0: constant rates "
-        "(default: all of --epochs, but dcgan 0; with --minutes 0)",
+        "number of epochs in which both learning rates fall along a cosine to a hundredth; 0: constant rates "
+        "(default: the number of --epochs; dcgan 0; with --minutes 0)",
         COUNT_FROM_0,
         before=0,
     )
-    # A sixth of an epoch: in the first epochs, distances are half of those without an average.
+    # A sixth of an epoch. In the first epochs, the moving average halves the Fréchet distance.
     ema_half_life: float = setting(
         10_000.0,
-        "half-life of the average of the generator, which draws the samples, in images; 0: none",
+        "half-life, in images, of the generator's moving average, which draws the samples; 0: no average",
         POSITIVE_OR_0,
     )
     mixed_precision: str = setting(
-        "none", "compute in this type, but keep the weights in float32", tuple(POLICIES), "none"
+        "none", "type of the computations; the weights stay in float32", tuple(POLICIES), "none"
     )
-    jit: str = setting("auto", "compile the train step by XLA; auto: on a GPU", tuple(JIT), "auto")
+    jit: str = setting("auto", "compile the train step with XLA; auto: only on a GPU", tuple(JIT), "auto")
 
     def make_gan(
         self, image_shape: tuple[int, int, int] = (28, 28, 1), num_classes: int | None = None, seed: int = 0
     ):
-        """Returns a `GAN` of this recipe's networks, not compiled yet: see `compile`.
+        """Creates a `GAN` with the networks of this recipe. Call `compile` next.
 
         Args:
             image_shape: (height, width, channels) of the images; height and width divisible by 4.
-            num_classes: number of labels for a conditional GAN, or None.
-            seed: determines the initial weights, dropout and all latents. It sets Keras's own seed.
+            num_classes: number of classes of a conditional GAN, or None.
+            seed: determines the initial weights, dropout and all latents. Also sets the global seed of Keras.
 
         Raises:
-            ValueError: when the image's sides are not divisible by 4.
+            ValueError: when the height or the width is not divisible by 4.
         """
         keras.utils.set_random_seed(seed)
         labels_and_size = (num_classes, self.base_filters)
@@ -116,14 +127,14 @@ class Recipe:
             return GAN(generator, discriminator, num_classes=num_classes, seed=seed, **average)
 
     def compile(self, gan, decay_steps: int = 0, **more) -> None:
-        """Compiles a GAN with this recipe's optimizers, loss and penalty.
+        """Compiles a GAN with the optimizers, loss and penalty of this recipe.
 
         Args:
             gan: a GAN from `make_gan`.
-            decay_steps: number of train steps in which both learning rates decay along a cosine to a
-                hundredth, best all steps of the training (Loshchilov & Hutter 2017,
-                https://arxiv.org/abs/1608.03983, equation 5); 0: constant learning rates.
-            more: other arguments of `GAN.compile`: metrics, steps_per_execution, ….
+            decay_steps: number of train steps in which both learning rates fall along a cosine to a
+                hundredth (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, equation 5). Preferably
+                all steps of the training. 0: constant learning rates.
+            more: other arguments of `GAN.compile`, for example metrics or steps_per_execution.
         """
         rates = [self.generator_learning_rate, self.discriminator_learning_rate]
         arguments = {
@@ -141,7 +152,7 @@ class Recipe:
 
 @contextlib.contextmanager
 def _dtype_policy(name: str):
-    """Makes models of this policy in the block."""
+    """Sets the dtype policy of Keras for the block."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -152,17 +163,17 @@ def _dtype_policy(name: str):
 
 FAST = Recipe()
 BEST = Recipe(
-    epochs=56,  # an hour of MNIST on two CPU cores
-    latent_dim=50,  # so the trained generator takes 1.3 MB
-    generator_learning_rate=5e-4,  # at 2e-3 the discriminator gave way after eight epochs of a long run
-    discriminator_learning_rate=5e-4,  # as the generator's
+    epochs=56,  # an hour for MNIST on two CPU cores
+    latent_dim=50,  # the file of the trained generator is 1.3 MB
+    generator_learning_rate=5e-4,  # at 2e-3 the discriminator failed after eight epochs of a long run
+    discriminator_learning_rate=5e-4,  # the same as the generator's
 )
 FEW = Recipe(
-    epochs=6,  # of 500 steps, three minutes
-    translation=0.125,  # without it 4.4 % of the samples were near-copies, with it 1.2 %
+    epochs=6,  # 500 steps each, three minutes in total
+    translation=0.125,  # 1.2 % of the samples are near-copies; without shifts, 4.4 %
 )
-DCGAN = Recipe(  # the network that this project began from, with the optimizers of Radford et al. 2015
-    epochs=45,  # where its distance no longer falls
+DCGAN = Recipe(  # the first network of this project, with the optimizers of Radford et al. 2015
+    epochs=45,  # after 45 epochs the Fréchet distance no longer falls
     generator_depth=0,
     discriminator_depth=0,
     minibatch_deviation=False,

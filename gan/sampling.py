@@ -1,4 +1,4 @@
-"""Drawing images from any generator, and the trained generator in the package."""
+"""Draws images from any generator, and loads the trained generator in the package."""
 
 import random
 import weakref
@@ -12,10 +12,10 @@ from .files import check_asset
 from .images import to_uint8
 
 BATCH_SIZE = 500
-LARGEST_LABEL = 2**31 - 1  # where the generator does not tell its number of classes
-CLASSES = 10  # of the trained generator
+LARGEST_LABEL = 2**31 - 1  # the limit if the number of classes is unknown
+CLASSES = 10  # the number of classes of the trained generator
 FILE = Path(__file__).parent / "assets" / "mnist_generator.keras"
-_COMPILED = weakref.WeakKeyDictionary()  # by generator
+_COMPILED = weakref.WeakKeyDictionary()  # generator: its compiled call and its output shape
 SHA_256 = "6298abd07cbc365bf763b8ed5f694010b90cca7b898d3c50e09f8c2d02a5a9c6"
 
 
@@ -23,18 +23,18 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     """Draws images from a generator, in batches.
 
     Args:
-        generator: a built model of latents (batch, latent_dim), or of `[latents, labels]`, to images
+        generator: a built model that maps latents (batch, latent_dim), or `[latents, labels]`, to images
             (batch, height, width, channels) in [-1, 1].
         count: number of images.
-        labels: integers (count,) for a conditional generator; None for any other.
-        seed: non-negative integer; the same seed draws the same latents. None: fresh latents.
+        labels: integers (count,) for a conditional generator; None for an unconditional generator.
+        seed: non-negative integer. The same seed gives the same latents. None: a random seed.
 
     Returns:
         uint8 (count, height, width, channels).
 
     Raises:
-        ValueError: when labels are missing, not accepted, not integers, out of range, or not (count,); or
-            when the generator is not built.
+        ValueError: if the generator is not built, if a conditional generator gets no labels, if an
+            unconditional generator gets labels, or if the labels have the wrong type, range or shape.
 
     Example:
 
@@ -45,7 +45,8 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     """
     shapes = input_shapes(generator)
     labels = _check_requested(generator, count, labels, is_conditional=len(shapes) == 2)
-    seed = random.randrange(2**32) if seed is None else seed  # as Keras: `set_random_seed` determines it
+    # `keras.utils.set_random_seed` also seeds `random`, so the images are repeatable after it.
+    seed = random.randrange(2**32) if seed is None else seed
     latents = np.random.default_rng(seed).standard_normal((count, *shapes[0][1:]), np.float32)
     compiled, image_shape = _compile(generator)
     drawn = np.empty((count, *image_shape), np.uint8)
@@ -57,13 +58,13 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> None:
-    """Refuses labels that are not integers, or not in 0..num_classes - 1.
+    """Checks that labels are integers in 0..num_classes - 1.
 
     Raises:
-        ValueError: saying the type or the range that was found.
+        ValueError: if labels are not integers or out of range. The message gives the type or the range.
     """
     if labels.size and not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"Labels must be integers: `labels.astype('int32')`. Received: {labels.dtype}")
+        raise ValueError(f"Labels must be integers. Received: {labels.dtype}. Use `labels.astype('int32')`")
     if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise ValueError(
             f"Labels must lie in 0..{num_classes - 1}. Received: labels from {labels.min()} to {labels.max()}"
@@ -71,10 +72,12 @@ def check_labels(labels: np.ndarray, num_classes: int) -> None:
 
 
 def input_shapes(network: keras.Model, role: str = "generator") -> list[tuple]:
-    """Returns the shapes of a built network's inputs, functional or not, batch dimension first.
+    """Returns the shapes of the inputs of a built network, functional or subclassed.
+
+    The batch dimension comes first.
 
     Raises:
-        ValueError: when the network is not built, or takes a dictionary.
+        ValueError: if the network is not built, or takes a dictionary.
     """
     if not network.built:
         raise ValueError(
@@ -83,22 +86,23 @@ def input_shapes(network: keras.Model, role: str = "generator") -> list[tuple]:
     config = network.get_build_config() or {}
     shapes = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()), None)
     if isinstance(getattr(network, "input", None), dict) or isinstance(shapes, dict):
-        raise ValueError(f"The {role} must take a tensor, or a list of two: no dictionary of inputs.")
+        raise ValueError(f"The {role} must take a tensor or a list of two tensors. Received: a dictionary.")
     if getattr(network, "inputs", None):
         return [tuple(tensor.shape) for tensor in network.inputs]
     return [tuple(shapes)] if not isinstance(shapes[-1], (list, tuple)) else [tuple(one) for one in shapes]
 
 
 def output_shape(network: keras.Model, role: str = "generator", image_shape: tuple | None = None) -> tuple:
-    """Returns the shape of a built network's output, without the batch dimension.
+    """Returns the shape of the output of a built network, without the batch dimension.
 
     Args:
-        network: of one input, or of two, the labels second.
-        role: for messages.
-        image_shape: the shape of its first input, if it takes several.
+        network: a built network with one input, or with two inputs. The second input is the labels.
+        role: name of the network in messages.
+        image_shape: shape of the first input, for a network that accepts several shapes. None: the input
+            shape of the network.
 
     Raises:
-        ValueError: when it cannot be called with such inputs, or has several outputs.
+        ValueError: if the network cannot be called with these inputs, or has several outputs.
     """
     shapes = [(1, *shape[1:]) for shape in input_shapes(network, role)]
     if image_shape is not None:
@@ -108,7 +112,7 @@ def output_shape(network: keras.Model, role: str = "generator", image_shape: tup
     ]
     try:
         outputs = keras.tree.flatten(network.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs))
-    except Exception as error:  # of the network's own code: any
+    except Exception as error:  # the code of the network can raise any error
         reason = " ".join(str(error).split())[:300]
         received = ", ".join(map(str, shapes))
         raise ValueError(f"The {role} cannot be called with inputs of shapes {received}: {reason}") from error
@@ -118,29 +122,30 @@ def output_shape(network: keras.Model, role: str = "generator", image_shape: tup
 
 
 def call(network: keras.Model, inputs, training: bool = False):
-    """Calls a network. Returns its one output, also if the network returns it in a list."""
+    """Calls a network. Returns its single output, even if the network returns a list of one output."""
     (output,) = keras.tree.flatten(network(inputs, training=training))
     return output
 
 
 def load_trained_generator() -> keras.Model:
-    """Loads MNIST's conditional generator: the moving average at the end of the recipe `best`.
+    """Loads a conditional generator of MNIST digits.
 
-    `gan/assets/README.md` has the command that trained it, and how good its digits are.
+    The weights are the moving average at the end of the recipe `best`. `gan/assets/README.md` has the command
+    that trained the generator, and the quality of the digits.
 
     Returns:
-        A model of `[latents, labels]`, standard normal (batch, latent_dim) and integers (batch,) from 0
-        to 9, to float32 images (batch, 28, 28, 1) in [-1, 1].
+        A model that maps `[latents, labels]` to float32 images (batch, 28, 28, 1) in [-1, 1]. The latents
+        (batch, latent_dim) are standard normal. The labels (batch,) are integers from 0 to 9.
 
     Raises:
-        ValueError: when its file is not the one that the package was made with.
+        ValueError: if the file of the generator has changed.
     """
     check_asset(FILE, SHA_256)
     return keras.saving.load_model(FILE, compile=False, safe_mode=True)
 
 
 def _compile(generator: keras.Model):
-    """The generator's call, compiled once for batches of any size, and its output shape."""
+    """Returns the compiled call of a generator, for all batch sizes, and its output shape."""
     if generator not in _COMPILED:
         shapes, reference = input_shapes(generator), weakref.ref(generator)
         inputs = [tf.TensorSpec((None, *shapes[0][1:]), tf.float32), tf.TensorSpec((None,), tf.int32)]
@@ -156,7 +161,7 @@ def _compile(generator: keras.Model):
 def _check_requested(generator: keras.Model, count: int, labels, is_conditional: bool) -> np.ndarray | None:
     if not is_conditional:
         if labels is not None:
-            raise ValueError("`labels` need a conditional generator; this one takes latents only.")
+            raise ValueError("`labels` need a conditional generator. This generator takes latents only.")
         return None
     if labels is None:
         raise ValueError(f"A conditional generator needs `labels`: {count} integers, one for each image.")
@@ -164,7 +169,7 @@ def _check_requested(generator: keras.Model, count: int, labels, is_conditional:
     if labels.shape != (count,):
         raise ValueError(f"`labels` must have shape ({count},), one for each image. Received: {labels.shape}")
     embeddings = [layer for layer in generator.layers if isinstance(layer, keras.layers.Embedding)]
-    inputs = getattr(generator, "inputs", None)  # a subclassed generator has none
+    inputs = getattr(generator, "inputs", None)  # a subclassed generator has no `inputs`
     limits = [layer.input_dim for layer in embeddings if inputs and layer.input is inputs[-1]]
     check_labels(labels, min(limits, default=LARGEST_LABEL + 1))
     return labels.astype(np.int32)

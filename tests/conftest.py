@@ -1,4 +1,4 @@
-"""The tiny model and the tiny data that most tests train, and where the real MNIST is."""
+"""Contains fixtures and helpers: the tiny model and data that most tests train, and the path of MNIST."""
 
 import functools
 import gc
@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the tests run in two processes
-# For the tests with the marker `exact` on a GPU, where XLA compiles every train step.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # two test processes share the GPU
+# On a GPU, XLA compiles every train step. Tests with the marker `exact` need deterministic operations.
 os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
 
 import h5py
@@ -30,20 +30,21 @@ IMAGE_SHAPE = (8, 8, 1)
 LATENT_DIM = 4
 BATCH_SIZE = 8
 STEPS = 3
-QUICK = ["--dataset", "digits", "--batch-size", "8"]  # of train.py: most of a short run is tracing its step
+# Arguments of train.py for small networks: tracing the train step takes most of a short run.
+QUICK = ["--dataset", "digits", "--batch-size", "8"]
 QUICK += ["--base-filters", "2", "--generator-depth", "0", "--discriminator-depth", "0"]
 QUICK += ["--penalty", "none", "--translation", "0", "--decay-epochs", "2"]
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=30, help="of test_faults: at how many random moments (30)")
+    parser.addoption("--kills", type=int, default=30, help="test_faults: number of random kills (30)")
 
 
 class Pool:
-    """GANs that a test may have trained and the next test gets as new: tracing a step takes seconds.
+    """Lends one GAN to several tests, one after the other, because tracing a step takes seconds.
 
-    Only GANs of a test function are kept, and only those whose compile arguments and trainable weights are as
-    they were made. All their variables are set back to the values that they were made with.
+    The pool keeps only GANs that a test function made. It keeps a GAN only if the compile arguments and the
+    choice of trainable weights are unchanged. `lend` sets all variables back to their first values.
     """
 
     MOST_OF_A_KIND = 3
@@ -52,23 +53,28 @@ class Pool:
         self.is_open, self.free, self.lent, self.others = False, {}, [], set()
 
     def lend(self, kind, make) -> GAN:
-        """A GAN of a kind, a hashable description of it: made by `make`, or one that was given back."""
+        """Returns a GAN from the pool, or a new GAN from `make`.
+
+        Args:
+            kind: describes the GAN; it must be hashable.
+            make: builds the GAN.
+        """
         if not self.is_open or not all(isinstance(part, str | int | float | None) for part in kind):
             return make()
         kept = self.free.setdefault(kind, [])
         gan, values, names, traits = kept.pop() if kept else self._describe(make())
         for variable, value in zip(self._variables(gan), values, strict=True):
             variable.assign(value)
-        for name in vars(gan).keys() - names:  # such as `history`
+        for name in vars(gan).keys() - names:  # for example `history`
             if not name.startswith("_"):
                 delattr(gan, name)
-        gan._initial_epoch = 0  # `BackupAndRestore` leaves it
+        gan._initial_epoch = 0  # `BackupAndRestore` changes it
         gan.reset_metrics()
         self.lent.append((kind, gan, values, names, traits))
         return gan
 
     def take_back(self) -> None:
-        """Keeps the GANs that a test was lent."""
+        """Takes back the lent GANs, and keeps the unchanged ones."""
         for kind, *described in self.lent:
             gan, *_, traits = described
             is_unchanged = self._traits(gan) == traits and len(self._variables(gan)) == len(described[1])
@@ -79,7 +85,7 @@ class Pool:
         self.others.clear()
 
     def note_data(self, gan, data) -> None:
-        """Leaves out a GAN that was fit on other shapes: its trace for any shape rounds otherwise."""
+        """Excludes a GAN that was fit on other shapes: its newly traced step rounds differently."""
         spec = getattr(data, "element_spec", None)
         images = spec[0] if isinstance(spec, tuple) else spec
         if getattr(images, "shape", None) != (BATCH_SIZE, *IMAGE_SHAPE):
@@ -97,7 +103,7 @@ class Pool:
         return id(gan._compile_arguments), id(gan.optimizer), gan.run_eagerly, *flags
 
 
-# Traced steps leave millions of Python objects that live as long as their models: look at them rarely.
+# Traced steps leave millions of Python objects that live as long as their models: collect garbage rarely.
 gc.set_threshold(100_000, 50, 50)
 pool = Pool()
 _fit = GAN.fit
@@ -115,14 +121,14 @@ GAN.fit = _fit_and_note
 @pytest.fixture(autouse=True)
 def known_seed():
     keras.utils.set_random_seed(0)
-    pool.is_open = True  # from here on: what fixtures of a module make, they keep
+    pool.is_open = True  # stays closed for module fixtures, which keep their GANs
     yield
     pool.is_open = False
     pool.take_back()
 
 
 def make_gan(num_classes=None, seed=0, ema_half_life_images=100, dropout=0.3, **compile_arguments):
-    """The smallest GAN that has batch norm and dropout; the same weights at every call."""
+    """Makes a small GAN with batch normalization and dropout. Its weights are the same at every call."""
     keras.utils.set_random_seed(7)
 
     def make():
@@ -155,14 +161,14 @@ def make_dataset(num_classes=None, start_step=0) -> tf.data.Dataset:
 
 
 def fit(gan, epochs=1, start_step=0, **kwargs):
-    """A real `fit` of a few steps an epoch, from any step on."""
+    """Runs the real `fit` for a few steps per epoch, starting at any step."""
     dataset = make_dataset(gan.num_classes, start_step)
     length = {"steps_per_epoch": STEPS, "initial_epoch": start_step // STEPS, "epochs": epochs}
     return gan.fit(dataset, **{"verbose": 0} | length | kwargs)
 
 
 def state_of(gan) -> dict[str, np.ndarray]:
-    """Everything that training goes on from: weights, optimizers, step, random states."""
+    """Returns the state from which training continues: weights, optimizers, step, random states."""
     others = {id(v) for v in gan.metrics_variables}
     variables = [v for v in gan.variables if id(v) not in others]
     if gan.optimizer is not None:
@@ -191,7 +197,7 @@ def gan(num_classes):
 
 @pytest.fixture
 def mixed_float16():
-    """Models made in the test are of this precision."""
+    """Sets the policy mixed_float16 for the models that the test makes."""
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     yield
     keras.mixed_precision.set_dtype_policy("float32")
@@ -199,7 +205,7 @@ def mixed_float16():
 
 @pytest.fixture
 def somewhere(tmp_path, monkeypatch):
-    """An empty working directory, with an empty cache of datasets and classifiers."""
+    """Sets an empty working directory and an empty cache of datasets and classifiers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path
@@ -207,7 +213,7 @@ def somewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """No dataset of Keras can be loaded."""
+    """Makes the loading of every Keras dataset fail."""
 
     def refuse():
         raise OSError("no network in this test")
@@ -217,7 +223,7 @@ def no_network(monkeypatch):
 
 
 def arrays_of(file) -> dict[str, np.ndarray]:
-    """Every array of a `.weights.h5`, by its path."""
+    """Returns every array of a `.weights.h5` file by its path."""
     arrays = {}
     with h5py.File(file) as store:
         store.visititems(
@@ -227,13 +233,13 @@ def arrays_of(file) -> dict[str, np.ndarray]:
 
 
 def arrays_of_model(path) -> dict[str, np.ndarray]:
-    """Every array of a `.keras`."""
+    """Returns every array of a `.keras` file by its path."""
     with zipfile.ZipFile(path) as archive:
         return arrays_of(io.BytesIO(archive.read("model.weights.h5")))
 
 
 def assert_same_run(one, other, epochs):
-    """Two run folders hold the same states, history, pictures and models, to the bit."""
+    """Checks that two run folders hold the same checkpoints, history, pictures and models, bit by bit."""
     assert any(
         "optimizer" in name for name in arrays_of(one / "checkpoints" / f"epoch_{epochs:04d}.weights.h5")
     )
@@ -266,14 +272,14 @@ def size_of(picture):
 
 @pytest.fixture(scope="session")
 def mnist_path() -> Path:
-    """The real MNIST in Keras's layout, where the environment says it is."""
+    """Returns the path of the real MNIST in the layout of Keras, from the environment variable GAN_MNIST."""
     if "GAN_MNIST" not in os.environ:
-        pytest.skip("GAN_MNIST does not name MNIST's .npz")
+        pytest.skip("The environment variable GAN_MNIST is not set to the path of mnist.npz")
     return Path(os.environ["GAN_MNIST"])
 
 
 class Program(subprocess.Popen):
-    """A process whose errors are read without the lines that TensorFlow writes at every start."""
+    """Runs a process and removes the lines of TensorFlow's own log from its error output."""
 
     def communicate(self, *arguments, **kwargs):
         output, error = super().communicate(*arguments, **kwargs)
@@ -281,7 +287,7 @@ class Program(subprocess.Popen):
 
 
 def without_tensorflow(error: str) -> str:
-    """The errors of a program without the lines of TensorFlow's own log."""
+    """Removes the lines of TensorFlow's own log from the error output of a program."""
     own = [line for line in error.splitlines(keepends=True) if not TENSORFLOW_LOG.match(line)]
     return "".join(own)
 
@@ -294,7 +300,7 @@ _processes = []
 
 @pytest.fixture
 def no_process_left():
-    """Ends what `start` began, where a test failed in its midst."""
+    """Ends the processes of `start` that still run after a failed test."""
     yield
     while _processes:
         process = _processes.pop()
@@ -304,7 +310,7 @@ def no_process_left():
 
 
 def start(*arguments, program=("train.py",), **kwargs):
-    """Starts train.py, or another program, in a process of its own, from the project's root."""
+    """Starts train.py or another program in a new process, in the root folder of the project."""
     command = [sys.executable, *map(str, [*program, *arguments])]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     root = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""A GAN whose generator knows nothing but its training images: latents choose one, noise is added."""
+"""Contains a GAN that repeats given images: the latents choose an image, and noise is added."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from gan import GAN
 
 @keras.saving.register_keras_serializable(package="tests")
 class Memory(keras.layers.Layer):
-    """Maps latents to the remembered images, or to those of the labels."""
+    """Maps latents to the stored images. With labels, maps to stored images of the requested class."""
 
     def __init__(self, images, noise, labels=None, num_classes=None, **kwargs):
         super().__init__(**kwargs)
@@ -36,7 +36,7 @@ class Memory(keras.layers.Layer):
 
 
 def make_memorizer(images, noise=0.0, labels=None, num_classes=None):
-    """A GAN that draws the images given, which `generate` takes for samples."""
+    """Makes a GAN whose samples are the given images plus noise."""
     latents = keras.Input((8,))
     shape = images.shape[1:]
     inputs, seen = latents, keras.Input(shape)

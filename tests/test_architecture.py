@@ -1,4 +1,4 @@
-"""The imports between the rooms of the house: what each may import, and no circle."""
+"""Tests which parts of the project, called rooms, may import each other. ALLOWED has no circular import."""
 
 import ast
 from pathlib import Path
@@ -23,7 +23,7 @@ MODULES = [*(ROOT / "gan").rglob("*.py"), *(ROOT / "callbacks").glob("*.py")]
 
 
 def room_of(parts):
-    """The room of a module, given by the parts of its name; None for `gan` itself and other projects."""
+    """Returns the room of a module from the parts of its name. None for `gan` itself and other projects."""
     if parts[0] == "callbacks":
         return "callbacks"
     if parts[0] == "train":
@@ -36,7 +36,7 @@ def room_of(parts):
 
 
 def imports_of(path):
-    """The dotted names that a file imports, anywhere in it, as tuples of their parts."""
+    """Yields every dotted name that a file imports, as a tuple of its parts."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -55,7 +55,7 @@ def test_imports_between_rooms(path):
         other = room_of(module)
         assert "src" not in module[1:2], f"{'.'.join(module)} is private"
         if room is not None and other not in (None, room):
-            assert other in ALLOWED[room], f"{room} imports {'.'.join(module)}"
+            assert other in ALLOWED[room], f"{room} must not import {'.'.join(module)}"
 
 
 def test_setup_lists_every_package():

@@ -1,4 +1,4 @@
-"""The benchmarks run, and say what they measured; what they measured is for the person who reads it."""
+"""Tests that the benchmarks run and report results. The tests do not judge the measured speed."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ def test_they_print_a_table_and_write_it_as_json(tmp_path):
     report = tmp_path / "report.json"
     command = [sys.executable, BENCHMARKS, "--only", "generate", "epoch", "--rounds", "2", "--json", report]
     run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode in (0, 1), run.stderr  # 1: a target is missed, which a busy machine may well do
+    assert run.returncode in (0, 1), run.stderr  # 1: a target is missed, for example on a busy machine
     rows = json.loads(report.read_text())["rows"]
     assert {row["section"] for row in rows} == {"generate", "epoch"}
     for row in rows:
@@ -28,14 +28,14 @@ def test_they_print_a_table_and_write_it_as_json(tmp_path):
     parts = [ratio for what, ratio in ratios.items() if "validation" not in what and "all" not in what]
     assert sum(parts) == pytest.approx(
         ratios["callbacks of train.py, all"], rel=0.2
-    )  # medians, of two rounds
+    )  # medians of two rounds do not add up exactly
     assert run.returncode == int(any(row["is_met"] is False for row in rows))
 
 
 def test_a_ratio_is_the_median_over_rounds_each_with_its_own_reference(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     timing = importlib.import_module("timing")
-    ours = [timing.Sample(wall, 1.0) for wall in (2.0, 40.0, 3.0, 2.0)]  # all was slow in the second round
+    ours = [timing.Sample(wall, 1.0) for wall in (2.0, 40.0, 3.0, 2.0)]  # the machine was slow in round 2
     bare = [timing.Sample(wall, 2.0) for wall in (1.0, 20.0, 1.0, 1.0)]
     row = timing.compare("step", {"ours": ours, "bare": bare}, "ours", "bare", scale=0.5, at_most=1.0)
     assert (row.ratio, row.low, row.high, row.cpu_ratio) == (1.0, 1.0, 1.0, 0.25)

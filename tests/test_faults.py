@@ -1,5 +1,5 @@
-"""What a run survives: kills at every point of the writing code and at any moment, disks that take no
-more, damaged files, other processes. After each the run, resumed, equals one that was left alone.
+"""Tests faults: kills at every point of the writing code and at random moments, full disks, damaged files,
+and other processes. After each fault, the resumed run equals a run without faults.
 """
 
 import errno
@@ -28,9 +28,9 @@ EPOCHS = 3
 SHORT = [*QUICK, "--steps-per-epoch", 8]
 UNMEASURED = [*SHORT, "--no-validation"]
 MANY_EPOCHS = 40
-SECONDS_TO_LIVE = 12.0  # the longest, of a process that is killed at a random moment: start and all epochs
+SECONDS_TO_LIVE = 12.0  # latest random kill: long enough for the start and all epochs
 
-# Runs train.py, and kills it at a point of the writing code that the first argument names.
+# Runs train.py and kills it at a point of the writing code. The first argument names the point.
 KILLER = """
 import os, re, signal, sys
 from pathlib import Path
@@ -76,7 +76,7 @@ sys.exit(train.main())
 
 
 def finish(process, expected=0):
-    """Waits for a process; returns its errors."""
+    """Waits for a process and returns its error output."""
     output, error = process.communicate(timeout=300)
     assert process.returncode == expected, (output + error)[-2000:]
     assert "Traceback" not in error
@@ -96,7 +96,7 @@ def wait_for(path, process):
 
 
 def wait_for_lock(folder, process):
-    """Until the process writes into the folder, or has ended."""
+    """Waits until the process holds the lock of the folder or has ended."""
     lock = folder / ".lock"
     while process.poll() is None and not (lock.exists() and lock.read_text() == str(process.pid)):
         time.sleep(0.01)
@@ -108,7 +108,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def left_alone(tmp_path_factory):
-    """Runs that nothing befell, each made once."""
+    """Makes runs without faults. Each command line runs only once."""
 
     @functools.cache
     def make(*arguments):
@@ -131,11 +131,11 @@ POINTS += ["before removal epoch_0001.weights.h5", "after removal epoch_0001.wei
 @pytest.mark.exact
 @pytest.mark.parametrize("part", [0, 1])
 def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
-    """One run, killed and resumed point after point; another for the other half of them."""
+    """Kills and resumes one run at half of the points. The other value of `part` covers the other half."""
     expected = left_alone(*UNMEASURED, "--epochs", EPOCHS)
     folder, killed = tmp_path / "run", 0
     for point in POINTS[part::2]:
-        for fresh in (False, True):  # a point that lies behind the run by now is met by a new one
+        for fresh in (False, True):  # only a new run reaches a point that this run has passed
             if fresh:
                 shutil.rmtree(folder, ignore_errors=True)
             process = start_or_resume(
@@ -157,7 +157,7 @@ def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
 @pytest.mark.parametrize("chain", [0, 1])
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_number):
-    """A run that is stopped and resumed time and again, its best state kept by a measure."""
+    """Stops and resumes a run many times. The run also keeps its best checkpoint, chosen by a metric."""
     arguments = [*SHORT, "--epochs", MANY_EPOCHS]
     expected = left_alone(*arguments)
     kills = request.config.getoption("--kills")
@@ -166,7 +166,7 @@ def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_
     folder = tmp_path / "0"
     for _ in range(stops):
         process = start_or_resume(folder, arguments, start_new_session=True)
-        if signal_number == signal.SIGINT:  # before, the import of TensorFlow answers with a traceback
+        if signal_number == signal.SIGINT:  # an earlier SIGINT gives a traceback from the import
             wait_for_lock(folder, process)
         try:
             process.wait(moments.uniform(0.0, SECONDS_TO_LIVE))
@@ -205,7 +205,7 @@ def test_two_processes_on_one_folder(left_alone, tmp_path):
     folder = tmp_path / "run"
     first = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
     wait_for(folder / "config.json", first)
-    first.send_signal(signal.SIGSTOP)  # while the others look at it
+    first.send_signal(signal.SIGSTOP)  # stopped while others open the folder
     for others in (["--resume", folder, "--epochs", 9], [*UNMEASURED, "--run-dir", folder]):
         error = finish(start(*others), expected=2)
         assert error.count("\n") == 1
@@ -230,9 +230,9 @@ def test_the_folder_vanishes(left_alone, tmp_path):
 
 
 @pytest.mark.exact
-@pytest.mark.parametrize("largest_file", [100, 3_000, 30_000, 600_000])  # the last: less than a state
+@pytest.mark.parametrize("largest_file", [100, 3_000, 30_000, 600_000])  # smaller than a checkpoint
 def test_a_disk_that_takes_no_more(left_alone, tmp_path, largest_file):
-    """By a limit that the system sets on every file, TensorFlow's and HDF5's among them."""
+    """The system limits the size of every file. The limit holds for files of TensorFlow and HDF5 too."""
     folder = tmp_path / "run"
     process = start(
         *UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder,
@@ -305,7 +305,7 @@ def flip(path, seed):
     content = bytearray(before)
     content[random.Random(seed).randrange(len(content))] ^= 1 << seed % 8
     if path.suffix == ".json" and parse(content) == parse(before):
-        return flip(path, seed + 8)  # the last digit of a number, say, which reads the same
+        return flip(path, seed + 8)  # for example a last digit that does not change the parsed number
     path.write_bytes(content)
 
 
@@ -337,7 +337,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert run("--resume", folder, "--epochs", EPOCHS) == 0
     captured = capsys.readouterr()
     assert "Resuming after epoch 1 of 3" in captured.out
-    if (damage, name) != ("missing", "epoch_0002.json"):  # as after a kill, which is nothing to tell of
+    if (damage, name) != ("missing", "epoch_0002.json"):  # like after a kill: no notice
         assert re.fullmatch(rf"train\.py: NOTICE: .*{name} is .*\n", captured.err)
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
@@ -351,7 +351,7 @@ def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     assert run("--resume", folder, "--epochs", EPOCHS) == 0
     captured = capsys.readouterr()
     assert captured.err.count("NOTICE") == 2
-    assert "There is no whole checkpoint: starting over." in captured.out
+    assert "There is no undamaged checkpoint: training starts again" in captured.out
     assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
 
 
@@ -369,7 +369,7 @@ def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
 
 
 def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
-    """It is not the newest, so its epoch is not replayed."""
+    """The damaged checkpoint is not the newest, so training does not repeat its epoch."""
     folder = tmp_path / "run"
     assert run(*UNMEASURED, "--epochs", EPOCHS - 1, "--run-dir", folder) == 0
     cut(folder / "checkpoints" / "epoch_0001.weights.h5")
@@ -379,7 +379,7 @@ def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
 
 @pytest.mark.exact
 def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
-    """In the second epoch, within an execution of eight steps."""
+    """Images become NaN in the second epoch, within an execution of eight steps."""
     import tensorflow as tf
 
     folder, feed = tmp_path / "run", train._feed
@@ -423,7 +423,7 @@ def test_two_new_runs_of_one_name(tmp_path):
 
 @pytest.mark.exact
 def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):
-    """The best one is replayed where it was lost."""
+    """Training repeats the epoch of a best checkpoint that was lost."""
     arguments = [*SHORT, "--epochs", 6]
     expected, folder = left_alone(*arguments), tmp_path / "run"
     assert run(*SHORT, "--epochs", 5, "--run-dir", folder) == 0

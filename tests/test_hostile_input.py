@@ -1,5 +1,5 @@
-"""What anyone may have written: data files, run folders, models, command lines. Each is used or refused
-in one line; nothing is executed, and nothing written but in the run's own folder.
+"""Tests random and hostile input: data files, run folders, models, command lines. The programs use an input
+or refuse it with one line. They execute no code from an input, and write only into the folder of the run.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ JSON = st.recursive(
 
 @st.composite
 def damaged(draw, content):
-    """The content with some bytes changed, cut out or put in, or other bytes altogether."""
+    """Draws the content with some bytes changed, removed or inserted, or other random bytes."""
     if draw(st.booleans()):
         return draw(st.binary(max_size=200))
     broken = bytearray(content)
@@ -98,7 +98,7 @@ def test_idx(tmp_path, content, dimensions):
 def test_npz(tmp_path, content):
     (tmp_path / "file.npz").write_bytes(content)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # NumPy's, of headers that Python 2 wrote
+        warnings.simplefilter("ignore", UserWarning)  # NumPy warns about headers that Python 2 wrote
         try:
             dataset = data.load(str(tmp_path / "file.npz"))
         except DataError as error:
@@ -161,7 +161,7 @@ def test_an_npz_that_claims_more_than_it_has(tmp_path, gibibytes):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match="not a usable .npz file"):
         data.load(str(tmp_path / "file.npz"))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kibibytes
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 def test_an_npz_that_unpacks_to_more_than_is_read(tmp_path, monkeypatch):
@@ -178,7 +178,7 @@ def test_images_too_large_for_the_networks(tmp_path):
 
 
 class Trap:
-    """Makes a file when it is unpickled."""
+    """Makes a file when Python unpickles it."""
 
     def __init__(self, path):
         self.path = path
@@ -234,7 +234,7 @@ def test_config_bytes(tmp_path, capsys, content):
 @FEW_TRIALS
 @given(part=st.sampled_from(["settings", "data"]), changes=st.data())
 def test_what_reads_a_runs_config(somewhere, capsys, part, changes):
-    """`compare` of two runs, and `evaluate`, meet settings and data of any kind."""
+    """`compare` and `evaluate` read a config with random settings or data."""
     name = changes.draw(st.sampled_from(sorted(GOOD_CONFIG[part])))
     config = GOOD_CONFIG | {part: GOOD_CONFIG[part] | {name: changes.draw(JSON)}}
     for run in ("one", "two"):
@@ -254,13 +254,13 @@ def test_history(tmp_path, content):
     with contextlib.suppress(ValueError):
         assert comparison.format_epochs(folder)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of lost rows
+        warnings.simplefilter("ignore", UserWarning)  # about lost rows
         keep_history(folder.history, 2, ["d_loss"])
 
 
 def test_a_config_that_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "config.json")
-    with pytest.raises(ValueError, match="it is no file"):
+    with pytest.raises(ValueError, match="it is not a file"):
         RunFolder(tmp_path).read_config()
 
 
@@ -312,7 +312,7 @@ def weights(tmp_path_factory):
 @FEW_TRIALS
 @given(trial=st.data())
 def test_weights_with_a_manifest_that_fits(tmp_path, weights, trial):
-    """Whoever writes both can make a model of any weights, and no more than that."""
+    """Anyone who writes both files can set any weights, but can do nothing else."""
     content = trial.draw(damaged(weights))
     (tmp_path / "epoch_0001.weights.h5").write_bytes(content)
     manifest = {"bytes": len(content), "sha256": files.digest(tmp_path / "epoch_0001.weights.h5")}
@@ -348,7 +348,7 @@ def test_the_command_line_of_train(somewhere, capsys, monkeypatch, arguments):
 @TRIALS
 @given(command=st.sampled_from(["generate", "evaluate", "compare", "classifier", "x"]), arguments=ARGUMENTS)
 def test_the_command_line_of_gan(somewhere, capsys, monkeypatch, command, arguments):
-    """It meets no run, whatever it names, and not the package's own generator either."""
+    """The arguments name no run that exists, and the generator of the package is absent too."""
     monkeypatch.setattr(sampling, "FILE", somewhere / "absent.keras")
     code = program.main([command, *arguments])
     assert code == 2 or "--help" in arguments
@@ -357,7 +357,7 @@ def test_the_command_line_of_gan(somewhere, capsys, monkeypatch, command, argume
 
 
 @FEW_TRIALS
-@example(word="\udc80")  # a byte that is no character, as the shell hands it over
+@example(word="\udc80")  # how Python represents an argument byte that is not UTF-8
 @given(word=WORDS.filter(lambda word: word not in data.NAMES))
 def test_paths(somewhere, capsys, word):
     for arguments in (["--dataset", word], [f"--resume={word}"]):
@@ -370,7 +370,7 @@ def test_paths(somewhere, capsys, word):
 
 
 def put_model(folder, content):
-    """A run folder that looks finished, with a model of these bytes."""
+    """Makes a run folder that looks finished. Its model file has the given content."""
     if not folder.exists():
         folder.mkdir()
         RunFolder(folder).write_config(GOOD_CONFIG)
@@ -385,7 +385,7 @@ def saved(tmp_path_factory):
 
 
 def with_config(saved, content):
-    """The saved model's bytes with another config.json in them."""
+    """Returns the bytes of the saved model with another config.json."""
     file = io.BytesIO()
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(file, "w") as new:
         for name in old.namelist():
@@ -394,7 +394,7 @@ def with_config(saved, content):
 
 
 def replace_somewhere(draw, tree):
-    """A JSON tree with one of its nodes replaced by any other."""
+    """Returns a JSON tree with one node replaced by random JSON."""
     if not isinstance(tree, (dict, list)) or not tree or draw(st.integers(0, 9)) == 0:
         return draw(JSON)
     key = draw(st.sampled_from(sorted(tree) if isinstance(tree, dict) else range(len(tree))))
@@ -428,7 +428,7 @@ def test_code_in_a_model_is_not_run(somewhere, capsys):
     network = keras.Sequential([keras.Input((4,)), trap])
     network.save(somewhere / "trap.keras")
     put_model(somewhere / "run", (somewhere / "trap.keras").read_bytes())
-    caught.unlink()  # Keras has run it, to see what shape it returns
+    caught.unlink()  # Keras ran the function of the layer to infer its output shape
     assert program.main(["generate", "run"]) == 2
     assert "cannot be loaded" in capsys.readouterr().err
     assert not caught.exists()

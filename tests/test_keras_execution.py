@@ -1,4 +1,4 @@
-"""The ways Keras runs a model on TensorFlow: precisions, XLA, several steps at once, replicas."""
+"""Tests how Keras runs a GAN on TensorFlow: precisions, XLA, several steps per execution, replicas."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from gan import losses, penalties
 
 
 def change_of(gan, player, start):
-    """The change of a player's weights in training."""
+    """Returns the change of a player's weights in training."""
     before, after = (
         np.concatenate([v.numpy().ravel() for v in getattr(which, player).trainable_variables])
         for which in (start, gan)
@@ -25,12 +25,12 @@ def test_mixed_float16_scales_both_players_losses(num_classes, mixed_float16):
     history = fit(scaled, epochs=1).history
     keras.mixed_precision.set_dtype_policy("float32")
     assert isinstance(scaled.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert int(scaled.optimizer.step_counter) == 2 * STEPS  # both updates of every step
+    assert int(scaled.optimizer.step_counter) == 2 * STEPS  # two updates in every step
     start = make_gan(num_classes, dropout=0.0)
     plain = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
     expected = fit(plain, epochs=1).history
-    assert history["loss"] == pytest.approx(expected["loss"], rel=0.02)  # as they are, unscaled
-    for player in ("generator", "discriminator"):  # and both learn as much as they do without scaling
+    assert history["loss"] == pytest.approx(expected["loss"], rel=0.02)  # the logged loss is not scaled
+    for player in ("generator", "discriminator"):  # both learn as much as without scaling
         change, reference = change_of(scaled, player, start), change_of(plain, player, start)
         assert np.linalg.norm(change - reference) < 0.1 * np.linalg.norm(reference)
 
@@ -43,7 +43,7 @@ def test_a_step_skipped_by_loss_scaling_leaves_the_latents_order(num_classes, mi
     for old, new in zip(before, gan.trainable_variables, strict=True):
         np.testing.assert_array_equal(old, new)
     assert [int(player.iterations) for player in gan.optimizer.optimizers] == [0, 0]
-    assert int(gan.step) == STEPS  # which the latents follow from
+    assert int(gan.step) == STEPS  # the step determines the latents
 
 
 def test_an_overflow_under_loss_scaling_recovers(mixed_float16):
@@ -95,7 +95,7 @@ def test_ways_of_running_agree(num_classes, arguments):
         assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
 
 
-PAIRS = {  # every loss and every penalty
+PAIRS = {  # cover every loss and every penalty
     "non_saturating": "r1", "minimax": "r2", "hinge": None, "least_squares": "r1+r2",
     "wasserstein": "wgan_gp", "relativistic": "r1+r2",
 }  # fmt: skip
@@ -104,7 +104,7 @@ PAIRS = {  # every loss and every penalty
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", losses.BY_NAME)
 def test_xla_computes_what_a_graph_computes(num_classes, loss):
-    # Without dropout, whose random numbers XLA draws in its own way.
+    # Without dropout, because XLA draws other random numbers.
     recipe = {"dropout": 0.0, "loss": loss, "penalty": PAIRS[loss]}
     graph, compiled = make_gan(num_classes, **recipe), make_gan(num_classes, **recipe, jit_compile=True)
     expected, history = fit(graph, epochs=2).history, fit(compiled, epochs=2).history
@@ -115,7 +115,11 @@ def test_xla_computes_what_a_graph_computes(num_classes, loss):
 
 @pytest.mark.slow
 def test_replicas_split_the_batch_as_one_device_has_it(request):
-    """Two logical CPUs need a process of their own; without norms, dropout and deviation, equal weights."""
+    """Runs in a new process, because the test needs two logical CPUs.
+
+    One device and two devices give equal weights, because the networks have no normalization, dropout
+    or minibatch deviation.
+    """
     script = request.config.rootpath / "tests" / "two_replicas.py"
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, cwd=request.config.rootpath, timeout=300

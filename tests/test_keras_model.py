@@ -1,4 +1,4 @@
-"""What Keras offers of a model beside callbacks: its methods, ways to save it, kinds of data and networks."""
+"""Tests a GAN as a Keras model: its methods, the ways to save it, and the kinds of data and networks."""
 
 import subprocess
 import sys
@@ -121,7 +121,7 @@ def test_compile_after_load_with_other_settings(gan, tmp_path):
 
 
 class Batches(keras.utils.PyDataset):
-    """Five batches of eight, of images or of images and labels."""
+    """Holds five batches of eight images, with or without labels."""
 
     def __init__(self, labelled):
         super().__init__()
@@ -154,7 +154,7 @@ def test_every_kind_of_data_trains(gan, kind):
     history = gan.fit(*data, epochs=1, verbose=0, shuffle=False).history
     assert sorted(history) == LOGS
     assert np.isfinite(list(history.values())).all()
-    assert int(gan.step) == (2 if kind in ("arrays", "tensors") else 5)  # Keras's own batches are of 32
+    assert int(gan.step) == (2 if kind in ("arrays", "tensors") else 5)  # Keras makes batches of 32
 
 
 @pytest.mark.exact
@@ -196,7 +196,7 @@ def sequential(num_classes):
 
 @keras.saving.register_keras_serializable(package="test")
 class Subclassed(keras.Model):
-    """A network of either role that is no functional model: flat in, dense, and into shape."""
+    """A generator or discriminator that is not a functional model: flatten, dense, reshape."""
 
     def __init__(self, units, output_shape, num_classes=None, **kwargs):
         super().__init__(**kwargs)

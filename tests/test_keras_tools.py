@@ -1,4 +1,4 @@
-"""Stock Keras tools in a real `fit`: each has its documented effect, on both players."""
+"""Tests that standard Keras tools have their documented effect on both players in a real `fit`."""
 
 import csv
 import json
@@ -22,13 +22,13 @@ def rates(gan):
 
 
 def poison(network):
-    """Makes a network's outputs NaN."""
+    """Makes the outputs of a network NaN."""
     for variable in network.trainable_variables:
         variable.assign(np.full(variable.shape, np.nan))
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Raises in the middle of an epoch, as a Ctrl-C does."""
+    """Raises KeyboardInterrupt in the middle of an epoch, as Ctrl-C does."""
 
     def __init__(self, epoch):
         super().__init__()
@@ -144,7 +144,7 @@ def test_terminate_on_nan_sees_the_generator_alone():
 
 def test_terminate_on_nan_sees_one_that_passes_within_an_execution():
     class NaNOnce:
-        """NaN at the second step of an execution of three, finite before and after."""
+        """A loss that is NaN at the second of three steps in an execution, and finite at the other steps."""
 
         def __init__(self):
             self.step = None
@@ -220,7 +220,7 @@ def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path)
 
 
 def test_swap_ema_weights_swaps_both_players(gan):
-    """At an epoch's end both networks hold the averages, and the averages' variables the weights."""
+    """At the end of an epoch, the networks hold the averages, and the average variables hold the weights."""
     seen = []
 
     class Look(keras.callbacks.Callback):
@@ -231,7 +231,7 @@ def test_swap_ema_weights_swaps_both_players(gan):
 
     gan.compile(optimizer=keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5))
     fit(gan, epochs=2, callbacks=[Look(), keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Look()])
-    generator_before, discriminator_before, generator_after, discriminator_after = seen[:4]  # first epoch
+    generator_before, discriminator_before, generator_after, discriminator_after = seen[:4]  # epoch 1
     for before, after in ((generator_before, generator_after), (discriminator_before, discriminator_after)):
         (weights, averages), (weights_now, averages_now) = before, after
         assert any(not np.allclose(w, a, atol=1e-4) for w, a in zip(weights, averages, strict=True))

@@ -1,4 +1,4 @@
-"""The tests' pool of GANs: one that an earlier test has trained is as new."""
+"""Tests the pool of GANs: a GAN that an earlier test trained equals a new GAN."""
 
 import keras
 import pytest

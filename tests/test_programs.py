@@ -1,4 +1,4 @@
-"""The programs where people call them: a thread, a notebook, replaced streams, a folder with a train.py."""
+"""Tests the programs in a thread, in a notebook, with replaced streams, and beside another train.py."""
 
 import io
 import json
@@ -73,7 +73,7 @@ import sys, warnings
 import keras
 import train
 assert train.main(sys.argv[1:]) == 0
-with warnings.catch_warnings(record=True) as caught:  # Keras warns where op determinism is on
+with warnings.catch_warnings(record=True) as caught:  # Keras warns if op determinism is on
     warnings.simplefilter("always")
     keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).compile(jit_compile=True)
 print(any("support `jit_compile=True`" in str(one.message) for one in caught))
@@ -103,7 +103,7 @@ def test_a_run_that_changes_its_device_or_versions_says_so(somewhere, capsys):
     notice = capsys.readouterr().err
     assert f"device {config['device']} (it started with {other})" in notice
     assert "(it started with 3.0)" in notice and notice.count("\n") == 1
-    del config["device"]  # as runs before stored it
+    del config["device"]  # older runs did not store the device
     path.write_text(json.dumps(config))
     assert train.main(["--resume", "runs/one"]) == 0
     assert capsys.readouterr().err == ""
@@ -120,11 +120,11 @@ def test_notices_do_not_depend_on_the_users_filters(somewhere, capsys):
     (somewhere / "runs/one/history.csv").unlink()
     for _ in range(2):
         assert train.main(["--resume", "runs/one"]) == 0
-        assert "NOTICE: runs/one/history.csv lacks rows of the 1 epochs done" in capsys.readouterr().err
+        assert "NOTICE: runs/one/history.csv lacks rows of epochs up to 1" in capsys.readouterr().err
 
 
 def test_as_a_script_in_a_kernel_whose_streams_are_no_files(somewhere, monkeypatch):
-    """As `%run train.py` of a notebook does: the kernel's stream is there afterwards."""
+    """Runs train.py as `%run train.py` in a notebook does. The stream of the kernel stays open."""
     output, handlers = io.StringIO(), [signal.getsignal(number) for number in SIGNALS]
     monkeypatch.setattr(sys, "stdout", output)
     monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
@@ -169,7 +169,7 @@ def test_gan_is_imported_by_scripts_of_any_name(tmp_path, name):
 
 
 def test_gan_is_imported_in_train_py_itself(tmp_path):
-    """And a user's own train.py does not hide ours from the command."""
+    """A user's own train.py does not hide the train.py of this project from the command."""
     (tmp_path / "train.py").write_text("raise SystemExit('this is another train.py')\n")
     command = [sys.executable, "-m", "gan", "train", *SHORT, "--name", "one", "--dry-run"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -179,7 +179,7 @@ def test_gan_is_imported_in_train_py_itself(tmp_path):
     assert train.GAN.__module__ == "gan.model"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full does not exist")
 def test_output_to_a_full_disk_is_an_error(no_process_left):
     process = start("--dry-run", "--dataset", "digits", program=("train.py",))
     process.communicate(timeout=60)
@@ -192,7 +192,7 @@ def test_output_to_a_full_disk_is_an_error(no_process_left):
 
 @pytest.mark.slow
 def test_in_a_notebook(tmp_path, monkeypatch):
-    """Train, be interrupted, and train again; the kernel's own handler of Ctrl-C is there afterwards."""
+    """Trains, is interrupted, and trains again. Afterwards the kernel has its own Ctrl-C handler again."""
     import nbclient
     import nbformat
 
@@ -203,7 +203,7 @@ def test_in_a_notebook(tmp_path, monkeypatch):
         "class Interrupt(train.keras.callbacks.Callback):\n"
         "    def on_epoch_begin(self, epoch, logs=None):\n"
         "        if epoch == 1:\n"
-        "            signal.raise_signal(signal.SIGINT)  # as the button does\n"
+        "            signal.raise_signal(signal.SIGINT)  # as the stop button does\n"
         "watchers = train._watchers\n"
         "train._watchers = lambda *arguments: [*watchers(*arguments), Interrupt()]\n"
         "assert train.main(['--resume', 'runs/one', '--epochs', '3']) == 130",

@@ -1,4 +1,4 @@
-"""A project that shares nothing with ours works with the installed wheel: as a script, and as a notebook."""
+"""Tests an independent project with the installed wheel, as a script and as a notebook."""
 
 import shutil
 import subprocess
@@ -35,7 +35,7 @@ def test_a_strangers_project(tmp_path):
     output = run(script, scripts / "python", "train.py", "go-on")
     assert "go-on ended at step 12 ['epoch_0000.png'" in output
     assert "brightness" in output
-    # `python -m gan train` and `fit-gan train` are ours, beside a train.py and a callbacks.py of others.
+    # `python -m gan train` and `fit-gan train` do not use the train.py and callbacks.py of the project.
     ours = ["train", "--dataset", "digits", "--steps-per-epoch", "2", "--epochs", "1", "--name"]
     run(script, scripts / "python", "-m", "gan", *ours, "module")
     run(script, scripts / "fit-gan", *ours, "console")

@@ -1,4 +1,4 @@
-"""The main job as people run it: from the command line, in a process of its own where that matters."""
+"""Tests train.py from the command line. Some tests run it in another process."""
 
 import csv
 import dataclasses
@@ -77,7 +77,7 @@ def test_unconditional_with_every_other_choice(somewhere):
     assert compiled["penalty"]["class_name"] == "WganGP"
     assert (compiled["discriminator_steps"], compiled["jit_compile"]) == (2, False)
     assert gan.generator.layers[-2].dtype_policy.name == "mixed_bfloat16"
-    assert keras.config.dtype_policy().name == "float32"  # outside the GAN nothing has changed
+    assert keras.config.dtype_policy().name == "float32"  # the global policy is unchanged
     assert [float(p.learning_rate) for p in gan.optimizer.optimizers] == pytest.approx([1e-4, 2e-4])
 
 
@@ -125,7 +125,7 @@ USAGE_ERRORS = {
     "absent data": (["--dataset", "absent"], "Received: 'absent'"),
     "absent run": (
         ["--resume", "absent"],
-        "absent is not a run folder: no config.json (No such file or directory)\n",
+        "absent is not a run folder: config.json cannot be read (No such file or directory)\n",
     ),
     "existing run": ([*SHORT, "--name", "taken"], "runs/taken exists; choose another name"),
     "existing folder": ([*SHORT, "--run-dir", "runs"], "runs exists; choose another name\n"),
@@ -180,7 +180,9 @@ def test_a_run_of_other_networks_is_not_resumed(somewhere, monkeypatch, capsys):
     assert run(*SHORT, "--epochs", 1, "--name", "old") == 0
     monkeypatch.setattr(networks, "KERNEL_SIZE", 2)
     assert run("--resume", "runs/old", "--epochs", 2) == 2
-    assert "is whole, but of a model with other layers" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "is not damaged, but belongs to a model with other layers" in capsys.readouterr().err.splitlines()[-1]
+    )
 
 
 @pytest.mark.exact
@@ -192,14 +194,14 @@ def test_resume_takes_more_epochs_and_refuses_other_settings(somewhere, capsys):
     assert "--batch-size 16 (the run has --batch-size 8)" in error
     assert "--seed 1 (the run has --seed 0)" in error
     assert run("--resume", "runs/short", "--epochs", 3, "--batch-size", 8, "--dataset", "digits") == 0
-    assert "Changed:    --epochs 3 (it was --epochs 1)\n" in capsys.readouterr().out
+    assert "Changed:    --epochs 3 (before: --epochs 1)\n" in capsys.readouterr().out
     assert_same_run(somewhere / "runs" / "short", somewhere / "runs" / "long", epochs=3)
     assert RunFolder(somewhere / "runs" / "short").read_config()["settings"]["epochs"] == 3
 
 
 @pytest.mark.exact
 def test_a_hand_edited_config_is_resumed(somewhere, capsys):
-    """Other values that --resume may change, another layout, and a setting that is left out."""
+    """The file has other values that --resume may change, another layout, and a missing setting."""
     assert run(*SHORT, "--epochs", 1, "--name", "edited") == 0
     assert run(*SHORT, "--epochs", 2, "--name", "given") == 0
     path = RunFolder(somewhere / "runs" / "edited").config
@@ -230,14 +232,14 @@ def test_a_run_whose_checkpoints_are_a_link_is_resumed(somewhere):
 
 
 def test_checkpoints_on_a_disk_that_is_absent(somewhere, capsys):
-    """Nothing of the run is touched."""
+    """The command changes no file of the run."""
     assert run(*SHORT, "--epochs", 1, "--name", "linked") == 0
     checkpoints = somewhere / "runs" / "linked" / "checkpoints"
     checkpoints.rename(somewhere / "another disk")
     checkpoints.symlink_to(somewhere / "absent disk")
     before = {path: path.lstat().st_mtime_ns for path in (somewhere / "runs").rglob("*")}
     assert run("--resume", "runs/linked", "--epochs", 2) == 2
-    assert "checkpoints is a link to a folder that is absent" in capsys.readouterr().err
+    assert "checkpoints is a link to a folder that does not exist" in capsys.readouterr().err
     assert {path: path.lstat().st_mtime_ns for path in (somewhere / "runs").rglob("*")} == before
 
 
@@ -279,7 +281,7 @@ def test_resume_refuses_other_data(somewhere, capsys):
     assert "not the data of runs/own" in capsys.readouterr().err
     os.remove("own.npz")
     assert run("--resume", "runs/own", "--epochs", 2) == 2
-    assert "name them by --dataset PATH" in capsys.readouterr().err
+    assert "give --dataset PATH" in capsys.readouterr().err
 
 
 def test_losses_that_explode_end_with_1(somewhere, capsys):
@@ -288,7 +290,7 @@ def test_losses_that_explode_end_with_1(somewhere, capsys):
 
 
 def test_without_tensorflow_one_line_says_what_to_do():
-    process = start("--dry-run", program=("-S", "train.py"))  # without the site-packages
+    process = start("--dry-run", program=("-S", "train.py"))  # without site-packages
     output, error = process.communicate(timeout=60)
     assert (process.returncode, output) == (2, "")
     assert error.startswith("train.py: error: tensorflow is not installed")
@@ -317,10 +319,14 @@ def test_resume_says_where_it_stands():
     assert training._describe_resume(ten, 3) == "Resuming after epoch 3 of 10."
     longer = dataclasses.replace(ten, epochs=12)
     assert training._describe_resume(longer, 10) == (
-        "Resuming after epoch 10 of 12. After epoch 10 both learning rates stay at a hundredth."
+        "Resuming after epoch 10 of 12. After epoch 10 both learning rates stay at their final value."
     )
-    assert training._describe_resume(ten, 10) == "All 10 epochs are done; --epochs N trains up to N."
-    assert training._describe_resume(ten, 0) == "There is no whole checkpoint: starting over."
+    assert training._describe_resume(ten, 10) == (
+        "All 10 epochs are done. To train until epoch N, use --epochs N."
+    )
+    assert training._describe_resume(ten, 0) == (
+        "There is no undamaged checkpoint: training starts again from the beginning."
+    )
     timed = settings.Settings(minutes=2.5)
     assert training._describe_resume(timed, 3) == (
         "Resuming after epoch 3, for 2.5 minutes; the number of epochs depends on the machine."
@@ -356,7 +362,7 @@ def test_what_to_type_can_be_typed(somewhere, monkeypatch):
     assert program.command("tensorboard", "a b") == "'an environment/bin/tensorboard' 'a b'"
     monkeypatch.setenv("PATH", str(scripts))
     assert program.command("tensorboard", "--logdir", "a") == "tensorboard --logdir a"
-    assert program.command("python", "a") == "python a"  # there is none beside this one
+    assert program.command("python", "a") == "python a"  # the folder of tensorboard has no python
     assert program.shorten("/elsewhere/train.py") == "/elsewhere/train.py"
 
 
@@ -376,7 +382,7 @@ class Kill(keras.callbacks.Callback):
         if WHERE == "within" and self.epoch == EPOCH and batch == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def on_epoch_end(self, epoch, logs=None):  # after the pictures and the history, before the checkpoint
+    def on_epoch_end(self, epoch, logs=None):  # pictures and history are written, the checkpoint is not yet
         if WHERE == "between" and epoch == EPOCH:
             os.kill(os.getpid(), signal.SIGKILL)
 

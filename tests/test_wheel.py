@@ -1,4 +1,4 @@
-"""The wheel in an empty environment, outside a checkout."""
+"""Tests the wheel in a new environment, outside a checkout."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def install(folder):
-    """Installs the wheel, and what it requires, in an environment. Returns the folder of its programs."""
+    """Installs the wheel and its requirements in a new environment. Returns the folder of the programs."""
     source = folder / "source"
     for name in ("gan", "callbacks"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -37,7 +37,7 @@ def run(folder, *command):
 
 @pytest.mark.slow
 def test_the_wheel_has_all_that_the_programs_need(tmp_path):
-    """Packages, assets, the console command, and `callbacks` and train.py beside `gan`."""
+    """The wheel contains `gan`, its assets, `callbacks`, train.py and the console command."""
     scripts, work = install(tmp_path), tmp_path / "work"
     work.mkdir()
     arguments = ["train", "--dataset", "digits", "--steps-per-epoch", "2", "--epochs", "1", "--name", "one"]
@@ -46,7 +46,7 @@ def test_the_wheel_has_all_that_the_programs_need(tmp_path):
     assert "Fréchet distance" in run(work, scripts / "fit-gan", *arguments)
     assert (work / "runs/one/generator.keras").is_file()
     assert "100 images" in run(work, scripts / "python", "-m", "gan", "generate")
-    assert size_of(work / "generated.png") == (298, 298)
+    assert size_of(work / "generated.png") == (596, 596)
     code = "import callbacks; from gan.metrics import load_classifier as load; "
     code += "print(callbacks.SampleGrid, load('mnist'), load('digits'))"
     output = run(work, scripts / "python", "-c", code)

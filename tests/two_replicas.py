@@ -1,4 +1,4 @@
-"""Run by test_keras_execution in a process of its own: what must hold on two logical CPUs."""
+"""Checks two replicas on two logical CPUs. test_keras_execution runs this file in a new process."""
 
 import sys
 import tempfile
@@ -95,11 +95,11 @@ def check_that_uneven_parts_are_refused(two_devices):
     gan.fit(data.batch(8, drop_remainder=True), verbose=0)
     for use in (gan.fit, gan.evaluate):
         try:
-            use(data.batch(8), verbose=0)  # the last may not be full, for all that is known
+            use(data.batch(8), verbose=0)  # the last batch may be smaller
         except ValueError as error:
             assert "drop_remainder=True" in str(error), error
         else:
-            raise AssertionError("not refused")
+            raise AssertionError("Batches that may be uneven must raise a ValueError")
 
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -1,1 +1,1 @@
-"""The commands of `python -m gan`, one file each."""
+"""The commands of `python -m gan`, one module for each command."""

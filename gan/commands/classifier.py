@@ -1,4 +1,4 @@
-"""`python -m gan classifier`: trains the classifier that a dataset's metrics use."""
+"""`python -m gan classifier`: trains the classifier that the metrics of a dataset use."""
 
 import argparse
 from pathlib import Path
@@ -11,11 +11,11 @@ from .program import UsageError, shorten, usage_errors
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    about = "train the classifier that a dataset's metrics use"
+    about = "train the classifier that the metrics of a dataset use"
     parser = commands.add_parser("classifier", help=about, allow_abbrev=False)
-    parser.add_argument("dataset", metavar="NAME|PATH", help="as train.py's --dataset")
+    parser.add_argument("dataset", metavar="NAME|PATH", help="dataset, as in --dataset of train.py")
     output = {"type": Path, "required": True, "metavar": "FILE.weights.h5"}
-    parser.add_argument("--output", help="where its weights go", **output)
+    parser.add_argument("--output", help="file for the weights of the classifier", **output)
     parser.set_defaults(run=_train_classifier)
 
 
@@ -23,7 +23,7 @@ def _train_classifier(options: argparse.Namespace) -> None:
     with usage_errors():
         dataset = load(options.dataset)
     if dataset.train_labels is None:
-        raise UsageError(f"{dataset.source} has no labels to train a classifier with")
+        raise UsageError(f"{dataset.source} has no labels, and a classifier needs labels: use labeled data")
     if not options.output.name.endswith(".weights.h5"):
         raise UsageError(f"--output must end in .weights.h5. Received: {options.output}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -33,4 +33,4 @@ def _train_classifier(options: argparse.Namespace) -> None:
     print(f"Weights: {shorten(options.output)}, SHA-256 {digest(options.output)}")
     if dataset.test_labels is not None:
         _, logits = extract(classifier, dataset.test_images)
-        print(f"Right on {(logits.argmax(1) == dataset.test_labels).mean():.2%} of the test images")
+        print(f"Correct for {(logits.argmax(1) == dataset.test_labels).mean():.2%} of the test images")

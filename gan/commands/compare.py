@@ -1,4 +1,4 @@
-"""`python -m gan compare`: runs side by side, or the epochs of one run."""
+"""`python -m gan compare`: compares runs, or the epochs of one run."""
 
 import argparse
 from pathlib import Path
@@ -8,16 +8,17 @@ from ..images import encode_png
 from ..reports import comparison
 from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors
-from .runs import add_seed, hold, load_gan
+from .runs import add_scale, add_seed, hold, load_gan
 
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    about = "runs side by side; or the epochs of one"
+    about = "compare runs, or the epochs of one run"
     parser = commands.add_parser("compare", help=about, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
     add_seed(parser)
-    output = "where the picture goes (default: RUN/comparison.png of one run, comparison.png of several)"
+    add_scale(parser)
+    output = "path of the picture (default: RUN/comparison.png for one run, comparison.png for several runs)"
     parser.add_argument("--output", type=Path, metavar="FILE.png", help=output)
     parser.set_defaults(run=_compare)
 
@@ -32,10 +33,12 @@ def _compare(options: argparse.Namespace) -> None:
         for folder in folders:
             folder.read_whole_config()
         if is_one:
-            table, picture = comparison.format_epochs(folders[0]), comparison.draw_epochs(folders[0])
+            table = comparison.format_epochs(folders[0])
+            picture = comparison.draw_epochs(folders[0], options.scale)
         else:
             table = comparison.format_runs(folders)
-            picture = comparison.draw_runs([load_gan(path) for path in options.runs], options.seed)
+            gans = [load_gan(path) for path in options.runs]
+            picture = comparison.draw_runs(gans, options.seed, options.scale)
     output.parent.mkdir(parents=True, exist_ok=True)
     with hold(folders[0].path, output):
         write_whole(output, encode_png(picture))

@@ -1,4 +1,4 @@
-"""`python -m gan evaluate`: measures a run's samples against real images."""
+"""`python -m gan evaluate`: measures the quality of a run's samples by comparison with real images."""
 
 import argparse
 import contextlib
@@ -20,16 +20,16 @@ from .runs import add_seed, hold, load_dataset, load_gan
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    about = "measure a run's samples against real images"
+    about = "measure the quality of a run's samples by comparison with real images"
     parser = commands.add_parser("evaluate", help=about, allow_abbrev=False)
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument(
-        "--dataset", metavar="NAME|PATH", help="where the run's data are now (default: where they were)"
+        "--dataset", metavar="NAME|PATH", help="dataset of the run (default: the dataset in config.json)"
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out the classifier trained on samples, which takes minutes",
+        help="skip the training of a classifier on the samples, which takes minutes",
     )
     add_seed(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
@@ -41,7 +41,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     gan = load_gan(options.folder)
     dataset = load_dataset(folder, options.dataset or folder.read_whole_config()["settings"]["dataset"])
     with usage_errors():
-        test_split(dataset)  # first: what cannot be evaluated costs no minutes
+        test_split(dataset)  # raises its error before the slow part
     report = {"run": str(options.folder)} | _measure(gan, dataset, options)
     print(json.dumps(report, indent=2) if options.json else f"{format_report(report)}\n", flush=True)
     nearest = draw_nearest(gan.generate(10, seed=options.seed), dataset.train_images)
@@ -51,20 +51,20 @@ def _evaluate(options: argparse.Namespace) -> None:
             write_whole(folder.evaluation / "nearest.png", encode_png(nearest))
             write_whole(folder.evaluation / "report.json", json.dumps(report, indent=2).encode() + b"\n")
     except (OSError, UsageError) as error:
-        warnings.warn(f"the report is not kept in {folder.evaluation}: {error}", Notice, stacklevel=2)
+        warnings.warn(f"the report was not saved in {folder.evaluation}: {error}", Notice, stacklevel=2)
     else:
         if not options.json:
             path = shorten(folder.evaluation / "nearest.png")
-            print(f"Samples, each beside the training images nearest to it: {path}")
+            print(f"Samples beside their nearest training images: {path}")
 
 
 def _measure(gan, dataset, options: argparse.Namespace) -> dict:
-    """The report. Keras's progress bars go to stderr: stdout is for the report."""
+    """Returns the report. Prints Keras's progress bars to stderr, because stdout is for the report."""
     verbose = 1 if sys.stderr.isatty() else 2
     with contextlib.redirect_stdout(sys.stderr), usage_errors():
         classifier = classifier_for(dataset, verbose)
         if classifier is None:
-            raise UsageError(f"{dataset.source} has no labels to train a classifier with")
+            raise UsageError(f"{dataset.source} has only one class, but the metrics need at least two")
         how = {"is_conditional": gan.num_classes is not None, "seed": options.seed, "verbose": verbose}
         accuracy = None if options.quick else functools.partial(real_accuracy, dataset, verbose)
         return evaluate(gan.generate, dataset, classifier, real_accuracy=accuracy, **how)

@@ -1,4 +1,4 @@
-"""`python -m gan generate`: draws images from a run, or from the generator in the package."""
+"""`python -m gan generate`: draws images with the generator of a run, or with the one in the package."""
 
 import argparse
 import contextlib
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..files import whole_file, write_whole
-from ..images import encode_png, make_grid
+from ..images import encode_png, make_grid, readable_scale
 from ..limits import SEED, whole_number
 from ..sampling import CLASSES, draw, load_trained_generator
 from .program import UsageError, shorten, usage_errors
-from .runs import hold, load_gan
+from .runs import add_scale, hold, load_gan
 
 COLUMNS = 10
 MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
@@ -20,26 +20,29 @@ MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    about = "draw images from a run, or from the package's own generator"
+    about = "draw images from a run, or from the generator in the package"
     parser = commands.add_parser("generate", help=about, allow_abbrev=False)
     parser.add_argument(
         "folder",
         type=Path,
         nargs="?",
         metavar="RUN",
-        help="a finished run (default: the package's generator)",
+        help="a finished run (default: the generator in the package)",
     )
     count = whole_number(1, MOST_IMAGES)
     parser.add_argument(
         "--count", type=count, default=100, metavar="N", help="number of images (default: 100)"
     )
-    parser.add_argument("--digit", type=int, metavar="LABEL", help="only this class (default: each in turn)")
-    seed = "draw the same images each time (default: a random seed)"
+    digit = "draw only this class (default: each class in turn)"
+    parser.add_argument("--digit", type=int, metavar="LABEL", help=digit)
+    seed = "seed of the latents: the same seed draws the same images (default: a random seed)"
     parser.add_argument("--seed", type=SEED, metavar="N", help=seed)
-    output = (
-        "a .png for one grid; a .npy for an array, uint8 (count, height, width, channels); a name without "
+    output = "path of a .png: one grid of all images; of a .npy: an array, uint8 (count, height, width, "
+    output += (
+        "channels); of a new folder: one PNG file for each image (default: generated.png, in RUN if RUN "
     )
-    output += "a suffix for a folder of single PNG files (default: generated.png, in RUN if it is given)"
+    output += "is given)"
+    add_scale(parser)
     parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_generate)
 
@@ -57,7 +60,7 @@ def _generate(options: argparse.Namespace) -> None:
         images = draw(generator, options.count, _labels(options, classes), seed)
     (output.parent if output.suffix else output).mkdir(parents=True, exist_ok=True)
     with hold(options.folder, output) if options.folder else contextlib.nullcontext():
-        _write(output, images)
+        _write(output, images, options.scale)
     print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
 
 
@@ -72,12 +75,14 @@ def _labels(options: argparse.Namespace, classes: int | None):
     return np.full(options.count, options.digit)
 
 
-def _write(output: Path, images) -> None:
+def _write(output: Path, images: np.ndarray, scale: int | None) -> None:
     if output.suffix == ".npy":
         with whole_file(output) as temporary:
             np.save(temporary, images)
     elif output.suffix == ".png":
-        write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)))))
+        scale = scale or readable_scale(*images.shape[1:3])
+        write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)), scale=scale)))
     else:
         for number, image in enumerate(images):
+            image = image.repeat(scale or 1, 0).repeat(scale or 1, 1)
             write_whole(output / f"{number:05d}.png", encode_png(image))

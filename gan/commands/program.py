@@ -1,4 +1,4 @@
-"""What all programs share: one line for each error and notice, and exit codes. It needs no other package."""
+"""The common code of all programs: error messages, notices and exit codes. Needs no other package."""
 
 import argparse
 import contextlib
@@ -14,40 +14,40 @@ from pathlib import Path
 
 from ..notice import Notice
 
-OTHER_BACKENDS = ("jax", "jaxlib", "torch", "openvino")  # of Keras
+OTHER_BACKENDS = ("jax", "jaxlib", "torch", "openvino")  # packages of the other backends of Keras
 
 
 class UsageError(Exception):
-    """One line about a mistake that the user can correct."""
+    """Reports, in one line, a mistake that the user can correct."""
 
 
 class RunError(Exception):
-    """One line about an error that stopped a program during its work."""
+    """Reports, in one line, an error that stopped a program during its work."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like Ctrl-C."""
+    """Reports SIGTERM, which programs handle like Ctrl-C."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong flag in one line."""
+    """Raises a `UsageError` of one line for a wrong flag."""
 
     def error(self, message):
         raise UsageError(f"{message} (see --help)")
 
 
 def run_program(name: str, run: Callable[[], int]) -> int:
-    """Runs a program's body, in any thread and with any output streams. Returns the exit code.
+    """Runs the body of a program, in any thread and with any output streams. Returns the exit code.
 
-    2, with one line, for a mistake that the user can correct before the start; 1, with one line, for an
-    error during the work; 130 after Ctrl-C; 143 after SIGTERM. Warnings become one line each too.
+    The exit code is 2 for a mistake that the user can correct before the start, 1 for an error during the
+    work, 130 after Ctrl-C, and 143 after SIGTERM. Prints one line for each error and each warning.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", Notice)
             warnings.showwarning = lambda message, *_: notify(name, message)
             return run()
-    except SystemExit as end:  # of --help
+    except SystemExit as end:  # raised by --help
         return end.code
     except (UsageError, RunError) as error:
         _print_line(f"{name}: error: {error}")
@@ -62,22 +62,23 @@ def run_program(name: str, run: Callable[[], int]) -> int:
 
 
 def run_as_process(main: Callable[[], int]) -> int:
-    """Runs a program's `main` with the signals and output streams of a process. Returns the exit code.
+    """Runs the `main` of a program with the signals and output streams of a process. Returns the exit code.
 
-    The first Ctrl-C or SIGTERM ends the program in order; a second one ends the process at once. On a GPU
-    TensorFlow takes the memory that it needs, unless the user set it otherwise, and not all of it.
+    After the first Ctrl-C or SIGTERM, the program cleans up and ends. The second signal ends the process
+    immediately. On a GPU, TensorFlow takes only the memory that it needs, unless the user has set
+    TF_FORCE_GPU_ALLOW_GROWTH.
     """
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow reads it when it first uses a GPU
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # read when TensorFlow first uses a GPU
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a notebook's has not
-            stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are not text
+        if hasattr(stream, "reconfigure"):  # streams of a notebook have no `reconfigure`
+            stream.reconfigure(errors="backslashreplace")  # a path may contain bytes that are not text
     code = main()
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:  # Python would report it once more, with a traceback
+    except OSError:  # at exit, Python would report the error again, with a traceback
         with contextlib.suppress(OSError):
             sys.stdout.close()
         code = code or 1
@@ -90,28 +91,28 @@ def notify(program: str, message) -> None:
 
 
 def explain_missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Returns an error that says what to install or to set; or the error itself."""
+    """Returns an error that says what to install or to set. Returns other errors unchanged."""
     if error.name in OTHER_BACKENDS:
         setting = 'KERAS_BACKEND=tensorflow, or "backend": "tensorflow" in keras.json'
-        text = f"gan needs Keras's backend tensorflow: set {setting}. Received: {error.name}"
+        text = f"gan needs the Keras backend tensorflow: set {setting}. Received: {error.name}"
     elif importlib.util.find_spec("tensorflow") is None or error.name == "keras":
         text = (
-            f"tensorflow is not installed for {sys.executable}: set up the environment as the README says, "
+            f"tensorflow is not installed for {sys.executable}: install the environment as the README says, "
         )
-        text += "and use its Python (.venv/bin/python)"
+        text += "and run the program with the Python of the environment (.venv/bin/python)"
     else:
         return error
     return ModuleNotFoundError(text, name=error.name)
 
 
 def missing_package(program: str, error: ModuleNotFoundError) -> SystemExit:
-    """Prints one line about a package that is missing. Returns the exit to raise."""
+    """Prints one line about a missing package. Returns the `SystemExit` to raise."""
     _print_line(f"{program}: error: {explain_missing(error)}")
     return SystemExit(2)
 
 
 def command(program: str, *arguments: str | Path) -> str:
-    """Returns the command line that calls a program of this environment, activated or not."""
+    """Returns a command line that runs a program of this Python environment, activated or not."""
     beside_python = Path(sys.executable).with_name(program)
     if beside_python.exists() and shutil.which(program) != str(beside_python):
         program = shorten(beside_python)
@@ -119,14 +120,14 @@ def command(program: str, *arguments: str | Path) -> str:
 
 
 def shorten(path: str | Path) -> str:
-    """Returns a path below the working directory relative to it, any other path unchanged."""
+    """Returns a relative path if the path lies in the working directory, and the absolute path otherwise."""
     path = Path(path).absolute()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 @contextlib.contextmanager
 def usage_errors(before: str = "", after: str = "") -> Iterator[None]:
-    """Turns a ValueError of the library into a `UsageError`, with words before and after its message."""
+    """Turns a ValueError into a `UsageError`, and adds text before and after the message."""
     try:
         yield
     except ValueError as error:
@@ -134,7 +135,7 @@ def usage_errors(before: str = "", after: str = "") -> Iterator[None]:
 
 
 def _print_line(text: str) -> None:
-    """Prints one line of errors. The text may quote the command line, with line ends and odd bytes."""
+    """Prints a text as one line to stderr. The text may contain line breaks and bytes that are not text."""
     print(" ".join(text.splitlines()).encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What the commands read of a run: its model and its data."""
+"""Functions that several commands use: they load the model and the data of a run, and lock its folder."""
 
 import argparse
 import contextlib
@@ -8,55 +8,65 @@ from pathlib import Path
 import keras
 
 from ..data import Dataset, load
-from ..limits import SEED
+from ..limits import SEED, whole_number
 from ..model import GAN
 from ..runs import RunFolder
 from .program import UsageError, usage_errors
 
-ADVICE = "; if the run's data are somewhere else now, name them by --dataset PATH"
+MOST_SCALE = 100
+ADVICE = "; if the data of the run are in another place now, give --dataset PATH"
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag --seed of a command that draws samples."""
+    """Adds the flag --seed to a command that draws samples."""
     parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the samples (default: 0)")
+
+
+def add_scale(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag --scale of a command that draws pictures."""
+    text = (
+        "factor that enlarges the images, a whole number (default: the smallest factor that gives a side of "
+    )
+    text += "at least 56 pixels; 1 for files with a single image)"
+    parser.add_argument("--scale", type=whole_number(1, MOST_SCALE), metavar="N", help=text)
 
 
 def load_gan(path: Path) -> GAN:
     """Loads the GAN of a finished run.
 
     Raises:
-        UsageError: when the run is not finished, or its model is damaged.
+        UsageError: if the run is not finished, or if the file of the model is damaged.
     """
     folder = RunFolder(path)
     with usage_errors():
         folder.read_whole_config()
     if not folder.model.is_file():
-        raise UsageError(f"{path} is not finished; finish it by  python train.py --resume {path}")
+        raise UsageError(f"{path} is not finished; finish the run with:  python train.py --resume {path}")
     try:
         model = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
-    except Exception as error:  # anyone may have written the file, and Keras raises errors of all kinds
+    except Exception as error:  # the file may have any content, and Keras raises errors of many types
         raise UsageError(f"{folder.model} cannot be loaded: it is damaged, or not a Keras model") from error
     if not isinstance(model, GAN):
-        raise UsageError(f"{folder.model} is not a GAN of this project")
+        raise UsageError(f"{folder.model} does not contain a `gan.GAN`")
     return model
 
 
 def load_dataset(folder: RunFolder, source: str) -> Dataset:
-    """Loads the data that a run was trained on, from a name or path.
+    """Loads the data of a run by their name or path.
 
     Raises:
-        UsageError: when they are not there, or are other data.
+        UsageError: if the data are missing, or if the run was trained on other data.
     """
     with usage_errors(after=ADVICE):
         dataset = load(source)
     if dataset.checksum != folder.read_whole_config()["data"]["checksum"]:
-        raise UsageError(f"{dataset.source}: not the data of {folder.path}: their checksum differs")
+        raise UsageError(f"{dataset.source} is not the data of {folder.path}: the checksums differ{ADVICE}")
     return dataset
 
 
 @contextlib.contextmanager
 def hold(path: Path, output: Path | None = None) -> Iterator[None]:
-    """Keeps other processes from writing into a run folder, if the output goes into it."""
+    """Locks a run folder until the block ends, unless the output goes into another folder."""
     with contextlib.ExitStack() as held:
         if output is None or output.parent.resolve() == path.resolve():
             with usage_errors():

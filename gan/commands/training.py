@@ -1,4 +1,4 @@
-"""The command line of train.py: its flags, what it checks before it trains, and what it says."""
+"""The command line of train.py: its flags, its checks before the training, and the lines that it prints."""
 
 import argparse
 import contextlib
@@ -18,19 +18,21 @@ from .program import Parser, RunError, UsageError, command, usage_errors
 from .runs import load_dataset
 
 QUALITY = ("val_frechet_distance", "val_classifier_score", "val_smallest_class_share")
-EVENT_FILE = "events.out.tfevents"  # what TensorFlow's errors of writing to TensorBoard name
-EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # TensorBoard shows ten pictures otherwise
+EVENT_FILE = "events.out.tfevents"  # in TensorFlow's errors about TensorBoard's files
+EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # by default TensorBoard shows ten pictures
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A training, with all that can be checked before a file is touched.
+    """Holds everything that a training needs, checked before any file is written.
 
     Attributes:
-        settings, dataset, folder: of the run.
-        config: the content of its config.json.
-        changes: a line for each setting that a resumed run changes.
-        is_resumed: whether the run goes on, or is new.
+        settings: the settings of the run.
+        dataset: the dataset that the run trains on.
+        folder: the run folder.
+        config: the content of config.json.
+        changes: one line for each setting that a resumed run changes.
+        is_resumed: true for a resumed run, false for a new run.
     """
 
     settings: Settings
@@ -42,10 +44,10 @@ class Job:
 
 
 def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
-    """Reads the flags. Those that were not given are left out, except the switches."""
+    """Reads the flags. Leaves out the flags that were not given, except --quiet and --dry-run."""
     parser = Parser(
         prog=program,
-        description="Train a GAN and watch its images form. Each run has a folder of its own.",
+        description="Train a GAN on images. Each run saves its results in its own folder.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -53,31 +55,37 @@ def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
     groups = {name: parser.add_argument_group(name) for name in names}
     add_flags(groups)
     where = groups["run folder"].add_mutually_exclusive_group()
-    where.add_argument("--name", type=_name, help="write to runs/NAME (default: date-time-dataset)")
-    where.add_argument("--run-dir", type=Path, metavar="DIR", help="write to DIR")
-    resume = "continue the run in DIR with its settings; only --epochs, --minutes, --checkpoint-every-epochs "
-    resume += "and the place of the same --dataset may change"
+    where.add_argument(
+        "--name", type=_name, help="save the run in runs/NAME (default NAME: date-time-dataset)"
+    )
+    where.add_argument("--run-dir", type=Path, metavar="DIR", help="save the run in the folder DIR")
+    resume = "continue the run in the folder DIR with its settings; you may change only --epochs, --minutes, "
+    resume += "--checkpoint-every-epochs, and --dataset if the same data are in another place now"
     where.add_argument("--resume", type=Path, metavar="DIR", help=resume)
     switch = {"action": "store_true", "default": False}
-    groups["output"].add_argument("--quiet", help="print errors only", **switch)
-    groups["output"].add_argument("--dry-run", help="print the settings and train nothing", **switch)
+    groups["output"].add_argument("--quiet", help="print only errors and notices", **switch)
+    groups["output"].add_argument("--dry-run", help="print the settings as JSON, and do not train", **switch)
     return parser.parse_args(arguments)
 
 
 def prepare(options: argparse.Namespace) -> Job:
-    """Loads the data and settles the settings, of a new run or a resumed one.
+    """Loads the data and determines the settings of a new run or a resumed run.
 
     Raises:
-        UsageError: one line, for anything that the user can correct.
+        UsageError: with a message of one line, for a mistake that the user can correct.
     """
     job = _prepare_resumed(options) if hasattr(options, "resume") else _prepare_new(options)
     batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
     if batch_size > count:
-        raise UsageError(f"--batch-size {batch_size} is more than the {count} images of the data")
+        raise UsageError(
+            f"--batch-size {batch_size} is more than the {count} images of the data: use at most {count}"
+        )
     if job.settings.deterministic and job.settings.jit == "on":
-        raise UsageError("--deterministic trains without XLA: leave out --jit on, or --deterministic")
+        raise UsageError("--deterministic trains without XLA: leave out --jit on or --deterministic")
     if job.settings.conditional and job.dataset.num_classes is None:
-        raise UsageError(f"--conditional needs labels, and {job.dataset.source} has none")
+        raise UsageError(
+            f"--conditional needs labels, and {job.dataset.source} has no labels: use --unconditional"
+        )
     return job
 
 
@@ -96,7 +104,9 @@ def _prepare_new(options: argparse.Namespace) -> Job:
 def _prepare_resumed(options: argparse.Namespace) -> Job:
     folder = RunFolder(options.resume)
     if folder.checkpoints.is_symlink() and not folder.checkpoints.exists():
-        raise UsageError(f"{folder.checkpoints} is a link to a folder that is absent: mount its disk")
+        raise UsageError(
+            f"{folder.checkpoints} is a link to a folder that does not exist: mount the disk of the folder"
+        )
     with usage_errors():
         stored, before = folder.read_whole_config(), folder.read_settings()
         settings = before.resume(given_settings(options))
@@ -109,7 +119,11 @@ def _prepare_resumed(options: argparse.Namespace) -> Job:
 
 @contextlib.contextmanager
 def open_for_writing(job: Job) -> Iterator[None]:
-    """Holds the job's folder, with its config.json written, for this process alone."""
+    """Locks the run folder until the block ends, and writes config.json.
+
+    Raises:
+        UsageError: if the folder cannot be locked or written, or if the folder of a new run contains files.
+    """
     with contextlib.ExitStack() as held:
         try:
             with usage_errors():
@@ -124,12 +138,12 @@ def open_for_writing(job: Job) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
-    """Says in one line how to continue a training that Ctrl-C or a full disk stopped.
+    """Says in one line how to continue a training after Ctrl-C or after a file could not be written.
 
     Args:
         job: the training.
-        resume: the command of the program.
-        say: prints lines.
+        resume: the words of the command that runs the program, without flags.
+        say: a function that prints lines.
     """
     resume = command(*resume, "--resume", job.folder.path)
     try:
@@ -145,11 +159,11 @@ def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
         else:
             raise
         what = f"{where} cannot be written: {why}"
-        raise RunError(f"{what}. After you correct that, continue by  {resume}") from error
+        raise RunError(f"{what}. Correct the problem, then continue with:  {resume}") from error
 
 
 def describe_start(job: Job, epochs_done: int) -> list[str]:
-    """Returns the lines before the training."""
+    """Returns the lines to print before the training."""
     settings, dataset, gpus = job.settings, job.dataset, len(tf.config.list_physical_devices("GPU"))
     labels = f"{dataset.num_classes} classes" if settings.conditional else "without labels"
     return [
@@ -163,7 +177,7 @@ def describe_start(job: Job, epochs_done: int) -> list[str]:
 
 
 def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> list[str]:
-    """Returns the lines after the training."""
+    """Returns the lines to print after the training."""
     minutes, seconds = divmod(round(seconds), 60)
     folder = job.folder
     newest = [folder.samples, *find_numbered(folder.samples, ".png").values()][-1]
@@ -173,17 +187,17 @@ def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> 
         f"Trained to step {int(history.model.step.numpy())} in {minutes} min {seconds} s.",
         *([_describe_quality(*last)] if last else []),
         f"Samples:    {newest}",
-        "            beside it epochs.gif, which shows all epochs, and real.png, real images",
+        "            in the same folder: epochs.gif (all epochs) and real.png (real images)",
         f"Models:     {folder.model}",
-        "            beside it generator.keras, for Keras alone",
-        f"Measure it: {command('python', '-m', 'gan', 'evaluate', folder.path)}",
+        "            in the same folder: generator.keras (only the generator; needs only Keras)",
+        f"Evaluate:   {command('python', '-m', 'gan', 'evaluate', folder.path)}",
         _describe_tensorboard(job),
     ]
 
 
 def _name(text: str) -> str:
     if text in ("", "..") or Path(text).name != text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a name; for a path use --run-dir")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder name; for a path use --run-dir")
     return text
 
 
@@ -194,12 +208,12 @@ def _refuse_existing(folder_path: Path) -> None:
         raise UsageError(f"{folder_path}: {error.strerror}") from error
     if not is_empty:
         is_run = (folder_path / "config.json").is_file()
-        advice = ", or continue it by --resume" if is_run else ""
+        advice = ", or continue the run with --resume" if is_run else ""
         raise UsageError(f"{folder_path} exists; choose another name{advice}")
 
 
 def _describe_tensorboard(job: Job) -> str:
-    return f"Watch it:   {command('tensorboard', '--logdir', job.folder.path, *EVERY_EPOCH)}"
+    return f"Watch:      {command('tensorboard', '--logdir', job.folder.path, *EVERY_EPOCH)}"
 
 
 def _describe_quality(frechet: float, score: float, share: float) -> str:
@@ -209,13 +223,13 @@ def _describe_quality(frechet: float, score: float, share: float) -> str:
 
 def _describe_resume(settings: Settings, epochs_done: int) -> str:
     if not epochs_done:
-        return "There is no whole checkpoint: starting over."
+        return "There is no undamaged checkpoint: training starts again from the beginning."
     if settings.minutes:
         length = f"{settings.minutes:g} minutes; the number of epochs depends on the machine"
         return f"Resuming after epoch {epochs_done}, for {length}."
     if epochs_done >= settings.epochs:
-        return f"All {epochs_done} epochs are done; --epochs N trains up to N."
+        return f"All {epochs_done} epochs are done. To train until epoch N, use --epochs N."
     line = f"Resuming after epoch {epochs_done} of {settings.epochs}."
     if 0 < settings.decay_epochs < settings.epochs:
-        line += f" After epoch {settings.decay_epochs} both learning rates stay at a hundredth."
+        line += f" After epoch {settings.decay_epochs} both learning rates stay at their final value."
     return line

@@ -1,4 +1,4 @@
-"""Datasets as uint8 arrays, and the pipeline that feeds them to `fit`."""
+"""Loads datasets as uint8 arrays and makes the batches for `fit`."""
 
 from .dataset import DataError, Dataset
 from .load import NAMES, load

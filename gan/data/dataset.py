@@ -1,4 +1,4 @@
-"""The arrays of a dataset, and the checks that they pass."""
+"""Contains the class `Dataset` and the checks of its arrays."""
 
 import dataclasses
 import hashlib
@@ -8,24 +8,25 @@ import numpy as np
 
 from ..images import check_range
 
-LARGEST_SIDE = 512  # pixels; the networks grow with the square of it
-LARGEST_PAYLOAD = 2 << 30  # bytes that a reader unpacks; a header that promises more is broken or hostile
+LARGEST_SIDE = 512  # pixels; the size of the networks grows with the square of the side
+LARGEST_PAYLOAD = 2 << 30  # bytes; a file that claims to contain more is damaged or malicious
 
 
 class DataError(ValueError):
-    """Data that cannot be used. The message is one line for the user."""
+    """Reports data that cannot be used. The message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images as uint8 (count, height, width, channels), labels as int32 (count,) or None.
+    """Holds images as uint8 (count, height, width, channels) and labels as int32 (count,) or None.
 
     Attributes:
-        name: a known name, or the name of the file or folder. Run names and configs contain it. Known data
-            in any file have their known name.
-        source: a known name or an absolute path. `load(source)` loads the same data again.
+        name: the name of a known dataset, such as "mnist", or the name of the file or folder. A file with the
+            data of a known dataset gets the known name. Run names and configs contain the name.
+        source: the name of a known dataset, or an absolute path. `load(source)` loads the same data again.
         notice: a message for the user, or "".
-        class_names: the labels of the file, by class, if they were not 0, 1, 2, …; else None.
+        class_names: the labels in the file, in the order of the classes, if the labels were not 0, 1, 2, …;
+            otherwise None.
     """
 
     name: str
@@ -39,16 +40,19 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
+        """Returns the shape of an image: (height, width, channels)."""
         return self.train_images.shape[1:]
 
     @property
     def num_classes(self) -> int | None:
-        """The largest label plus one, or None without labels."""
+        """Returns the largest label plus one, or None if there are no labels."""
         return None if self.train_labels is None else int(self.train_labels.max()) + 1
 
     def first_images(self, num_classes: int | None) -> np.ndarray:
-        """Returns the first 100 training images, or the first 10 of each class, black where it has fewer."""
+        """Returns the first 100 training images, or the first 10 of each class if `num_classes` is given.
+
+        If a class has fewer than 10 images, black images replace the missing images.
+        """
         if num_classes is None:
             return self.train_images[:100]
         rows = np.zeros((num_classes, 10, *self.image_shape), np.uint8)
@@ -59,7 +63,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the training images and labels and their shapes, in hexadecimal."""
+        """Returns the SHA-256 of the training images and labels and of their shapes, in hexadecimal."""
         summary = hashlib.sha256()
         for array in (self.train_images, self.train_labels):
             if array is not None:
@@ -71,9 +75,9 @@ class Dataset:
 def make_dataset(
     name: str, source: str, train_images, train_labels=None, test_images=None, test_labels=None
 ) -> Dataset:
-    """Checks the arrays that a reader found and converts them to a `Dataset`.
+    """Checks the arrays from a file and converts them to a `Dataset`.
 
-    Labels that are not 0, 1, 2, … without gaps get these numbers, in their order.
+    If the labels are not 0, 1, 2, … without gaps, the function renumbers the labels in ascending order.
     """
     train = Dataset(name, source, *_check_split(f"{source}: training", train_images, train_labels))
     if test_images is not None:
@@ -83,7 +87,7 @@ def make_dataset(
 
 
 def _renumber(dataset: Dataset) -> Dataset:
-    """Numbers the classes that have training images from 0."""
+    """Renumbers the training labels to 0, 1, 2, …, and the test labels in the same way."""
     found = np.unique(dataset.train_labels)
     if len(found) == dataset.num_classes:
         return dataset
@@ -97,9 +101,9 @@ def _renumber(dataset: Dataset) -> Dataset:
         test_labels = np.searchsorted(found, test_labels).astype(np.int32)
     names = tuple(map(str, found))
     notice = (
-        f"{dataset.source}: the labels {', '.join(names[:10])}{', …' * (len(names) > 10)} are the classes "
+        f"{dataset.source}: the labels {', '.join(names[:10])}{', …' * (len(names) > 10)} were renumbered to "
     )
-    notice += f"0 to {len(names) - 1}"
+    notice += f"the classes 0 to {len(names) - 1}"
     changes = {
         "train_labels": train_labels,
         "test_labels": test_labels,
@@ -110,11 +114,11 @@ def _renumber(dataset: Dataset) -> Dataset:
 
 
 def _check_split(name: str, images, labels, train: Dataset | None = None) -> tuple:
-    """Checks one split and returns its images and labels. A test split must match `train`."""
+    """Checks one split and returns its images and labels. A test split must match the training data."""
     images = images[..., np.newaxis] if images.ndim == 3 else images
     labels = labels[:, 0] if labels is not None and labels.shape[1:] == (1,) else labels
     if images.dtype != np.uint8:
-        expected = "uint8 (0..255). Convert them before saving"
+        expected = "uint8 (0..255). Convert the images before you save them"
         raise DataError(f"{name} images must be {expected}. Received: {images.dtype}")
     check_images(images, f"{name} images")
     shape = images.shape[1:]
@@ -122,7 +126,7 @@ def _check_split(name: str, images, labels, train: Dataset | None = None) -> tup
         raise DataError(f"{name} images must have at most {LARGEST_SIDE} pixels a side. Received: {shape}")
     num_classes, reason = None, ""
     if train is not None:
-        num_classes, reason = train.num_classes, " (like the training labels)"
+        num_classes, reason = train.num_classes, " (the range of the training labels)"
         if shape != train.image_shape:
             expected = f"the shape of the training images, {train.image_shape}"
             raise DataError(f"{name} images must have {expected}. Received: {shape}")
@@ -146,7 +150,7 @@ def check_images(images: np.ndarray, name: str = "images") -> None:
 def check_labels(
     images, labels, num_classes: int | None = None, name: str = "labels", reason: str = ""
 ) -> None:
-    """Raises DataError unless each image has an integer label in 0..num_classes-1, or `labels` is None."""
+    """Raises DataError unless `labels` is None or has one integer in 0..num_classes-1 for each image."""
     if labels is None:
         return
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):

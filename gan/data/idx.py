@@ -1,8 +1,9 @@
 """Reads IDX files, the format of MNIST, gzipped or plain.
 
-Big-endian: two zero bytes, one byte for the type, one byte for the number of dimensions, four bytes
-for the size of each dimension, then the values, last dimension first. The reader checks a header
-against the bytes that follow, and never holds more bytes than the header promises.
+An IDX file is big-endian. The header has two zero bytes, one byte for the type, one byte for the number of
+dimensions, and four bytes for the size of each dimension. The values follow, and the last dimension varies
+fastest. The reader compares the size in the header with the bytes that follow, and never reads the rest of a
+file that is larger.
 """
 
 import gzip
@@ -29,10 +30,10 @@ def load_idx_folder(folder: Path) -> Dataset:
 
 
 def _find_one(folder: Path, pattern: str) -> Path | None:
-    """Finds a file, gzipped or plain; None for a missing file. Hidden files do not count."""
+    """Returns the only file that matches a pattern, or None if there is no file. Ignores hidden files."""
     found = sorted(path for path in folder.glob(pattern) if path.is_file() and path.name[0] != ".")
     if len({path.name.removesuffix(".gz") for path in found}) == 1:
-        found = found[:1]  # one file, packed and unpacked
+        found = found[:1]  # the same file, gzipped and plain
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: expected one file named {pattern}. Received: {names}. Keep one of them.")
@@ -43,14 +44,14 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Reads an IDX file of unsigned bytes.
 
     Args:
-        path: the file. Its content tells whether it is gzipped; its name does not matter.
+        path: the file. The reader detects gzip from the content, not from the name.
         dimensions: 3 for images, 1 for labels.
 
     Returns:
-        uint8 array with `dimensions` dimensions, which owns its memory.
+        A uint8 array with `dimensions` dimensions. The array owns its memory.
 
     Raises:
-        DataError: with the file and the problem.
+        DataError: if the file cannot be used. The message gives the file and the problem.
     """
     try:
         with open(path, "rb") as raw:
@@ -87,7 +88,7 @@ def _read_array(file, dimensions: int) -> np.ndarray:
 
 
 def _read_at_most(file, count: int) -> bytearray:
-    """Reads up to `count` bytes in pieces, so that memory grows with the file and not with its header."""
+    """Reads up to `count` bytes in pieces, so that a wrong size in the header allocates no memory."""
     payload = bytearray()
     while len(payload) < count and (piece := file.read(min(1 << 20, count - len(payload)))):
         payload += piece

@@ -1,4 +1,4 @@
-"""The datasets that have names: those of `keras.datasets`, and the digits in this package."""
+"""Loads the datasets that have names: datasets of `keras.datasets`, and the digits in this package."""
 
 import contextlib
 import dataclasses
@@ -20,12 +20,12 @@ from .idx import load_idx_folder
 from .npz import load_npz
 
 DIGITS = Path(__file__).parents[1] / "assets" / "digits.npz"
-SECONDS_TO_ANSWER = 10.0  # without an answer for this long, there is no network
+SECONDS_TO_ANSWER = 10.0  # if the server does not answer in this time, there is no network
 
 # The modules of `keras.datasets`, and the servers that they download from.
 SERVERS = dict.fromkeys(("mnist", "fashion_mnist"), "https://storage.googleapis.com/tensorflow/")
 SERVERS |= dict.fromkeys(("cifar10", "cifar100"), "https://www.cs.toronto.edu/~kriz/")
-# `Dataset.checksum` of known data, in whatever file they come.
+# `Dataset.checksum` of the known datasets. The checksum does not depend on the file format.
 CHECKSUMS = {
     "mnist": "408385849ab99eb4583b31d2944dbba473c58ed81eb0dac7760e281edbf0378c",
     "fashion_mnist": "8d02d298b44235e61b3e0230d2feb784a0ef8d27ddd9186f48a31b9a6b8518b2",
@@ -34,38 +34,42 @@ CHECKSUMS = {
 
 
 def load_known(name: str) -> Dataset:
-    """Loads a dataset of `keras.datasets`, which keeps it in `~/.keras/datasets`.
+    """Loads a dataset of `keras.datasets`. Keras keeps the downloaded files in `~/.keras/datasets`.
 
     Raises:
-        DataError: within ten seconds, when it is not there and there is no network.
+        DataError: if the dataset is not on this machine and cannot be downloaded. Without a network, the
+            error comes within ten seconds.
     """
     cache, load_data = cache_folder() / "datasets", getattr(keras.datasets, name).load_data
+    # Keras deletes a file whose bytes differ from Keras's own file, even if the data are the same. So this
+    # function reads the file itself.
     for path, read in ((cache / f"{name}.npz", load_npz), (cache / name, load_idx_folder)):
-        with contextlib.suppress(DataError):  # of another packing than Keras's, which would remove it
+        with contextlib.suppress(DataError):
             if path.exists() and (dataset := read(path)).checksum == CHECKSUMS.get(name):
                 return dataclasses.replace(dataset, name=name, source=name)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints a progress bar
             train, test = _call_in_time(load_data, SERVERS[name])
         return make_dataset(name, name, *train, *test)
     except Exception as error:  # Keras raises errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{name} is not on this machine and could not be downloaded ({reason}). Pass its .npz file, or a "
-            f"folder of its IDX files, by --dataset PATH; or delete what a broken download left in {cache}."
+            "folder of its IDX files, by --dataset PATH. After an interrupted download, delete the file in "
+            f"{cache}."
         ) from DataError(reason)
 
 
 def name_of(dataset: Dataset) -> str:
-    """Returns the known name of data from a file, or the name that they have."""
+    """Returns the name of the known dataset with the same data, or else `dataset.name`."""
     names = [name for name, checksum in CHECKSUMS.items() if checksum == dataset.checksum]
     return names[0] if names else dataset.name
 
 
 def _call_in_time(load_data: Callable, server: str) -> tuple:
-    """Calls `load_data`, but gives up after ten seconds without an answer of its server.
+    """Calls `load_data`. Raises DataError if the server does not answer within ten seconds.
 
-    It uses threads, because a download of Keras has no time limit.
+    The call runs in a thread, because Keras's download has no time limit.
     """
     results, is_online = queue.SimpleQueue(), threading.Event()
 
@@ -79,7 +83,7 @@ def _call_in_time(load_data: Callable, server: str) -> tuple:
         try:
             urllib.request.urlopen(server, timeout=SECONDS_TO_ANSWER).close()
         except OSError as error:
-            if not isinstance(error, urllib.error.HTTPError):  # which is an answer too
+            if not isinstance(error, urllib.error.HTTPError):  # an HTTP error is also an answer
                 return
         is_online.set()
 
@@ -107,7 +111,7 @@ def load_digits() -> Dataset:
 
 
 def _enlarge(image: np.ndarray) -> np.ndarray:
-    """Scales an 8x8 digit, 0..16, to 24x24 pixels, 0..255, and centers it in 28x28, as in MNIST."""
+    """Scales an 8x8 digit (0..16) to 24x24 pixels (0..255) and centers the digit in 28x28, as in MNIST."""
     picture = Image.fromarray(image.astype(np.float32) * (255 / 16))
     large = np.asarray(picture.resize((24, 24), Image.Resampling.BICUBIC))
     return np.pad(np.clip(np.rint(large), 0, 255).astype(np.uint8), 2)

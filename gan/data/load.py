@@ -14,25 +14,27 @@ NAMES = ("auto", *SERVERS, "digits")
 def load(source: str) -> Dataset:
     """Loads a dataset by its name or path.
 
-    - "auto": MNIST if it is here or can be downloaded, else the embedded digits, with a notice.
-    - "mnist", "fashion_mnist", "cifar10", "cifar100": from `keras.datasets`, which keeps them in
-      `~/.keras/datasets`.
+    - "auto": MNIST, if MNIST is on this machine or can be downloaded. Otherwise the digits in this package,
+      with a notice.
+    - "mnist", "fashion_mnist", "cifar10", "cifar100": the datasets of `keras.datasets`. Keras keeps the
+      downloaded files in `~/.keras/datasets`.
     - "digits": 1,797 real handwritten digits in this package, scaled from 8x8 to 28x28.
     - a folder of IDX files with MNIST's names (`train-images…`, `train-labels…`, `t10k-…`). Labels and
       test files may be missing.
-    - an `.npz` file with uint8 images `x_train`, and perhaps integer labels `y_train`, and `x_test`,
-      `y_test`.
+    - an `.npz` file with uint8 images `x_train`. Integer labels `y_train`, and `x_test` and `y_test`, are
+      optional.
 
     Raises:
-        DataError: one line with the file, the problem and the remedy.
+        DataError: if the data cannot be loaded. The message is one line: the source, the problem and a
+            remedy.
     """
     if source == "auto":
         try:
             return load_known("mnist")
         except DataError as error:
             notice = (
-                f"MNIST could not be downloaded ({error.__cause__}), so this run uses the 8x8 digits of "
-                "this package. Samples will be coarser. Run `--dataset mnist` to read how to supply MNIST."
+                f"MNIST could not be downloaded ({error.__cause__}), so this run uses the 8x8 digits in this "
+                "package. Samples will have less detail. Run `--dataset mnist` to see how to supply MNIST."
             )
             return dataclasses.replace(load_digits(), notice=notice)
     if source == "digits":

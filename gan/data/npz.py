@@ -11,7 +11,7 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def load_npz(path: Path) -> Dataset:
-    """Loads an .npz file with the array `x_train`, and perhaps `y_train`, `x_test` and `y_test`."""
+    """Loads an .npz file with the array `x_train`. `y_train`, `x_test` and `y_test` are optional."""
     try:
         with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
             _refuse_bombs(archive)
@@ -28,7 +28,7 @@ def load_npz(path: Path) -> Dataset:
 
 
 def _refuse_bombs(archive: zipfile.ZipFile) -> None:
-    """Raises ValueError for a small file that unpacks to a huge size."""
+    """Raises ValueError if the arrays unpack to more than LARGEST_PAYLOAD bytes."""
     members = [item for item in archive.infolist() if item.filename.removesuffix(".npy") in ARRAYS]
     unpacked = sum(item.file_size for item in members)
     if unpacked > LARGEST_PAYLOAD:

@@ -1,4 +1,4 @@
-"""Endless batches whose order follows from (seed, step) alone, so that a run resumes at any step."""
+"""Makes endless batches. Only the seed and the step determine a batch, so a run can resume at any step."""
 
 import numpy as np
 import tensorflow as tf
@@ -18,25 +18,25 @@ def pipeline(
     start_step: int = 0,
     num_classes: int | None = None,
 ) -> tf.data.Dataset:
-    """Turns arrays into endless batches, in a random order that follows from the seed and the step.
+    """Makes endless batches from arrays. The seed and the step determine the random order.
 
-    Each pass over the data holds every image once, in an order of its own. A batch may span the end of
-    one pass and the start of the next. Images are converted to floats when their batch is made.
+    Each pass over the data contains every image once and has a different order. A batch can contain the end
+    of one pass and the start of the next pass. The pipeline converts images to floats batch by batch.
 
     Args:
         images: (count, height, width, channels), uint8 0..255 or floats in [-1, 1].
         labels: integers (count,), from 0; or None.
         batch_size: number of images in a batch.
         seed: integer that determines the order.
-        start_step: number of batches to skip. A resumed run skips the batches that it has seen.
-        num_classes: number of classes of the GAN. Labels must be smaller. None: no such check.
+        start_step: number of batches to skip. A resumed run skips the batches that the run has used.
+        num_classes: number of classes of the GAN. Labels must be smaller than this number. None: no limit.
 
     Returns:
         A dataset of `images` (batch_size, height, width, channels), float32 in [-1, 1], or of
         `(images, labels)` with int32 labels (batch_size,).
 
     Raises:
-        DataError: when the arrays have the wrong shape, type or range.
+        DataError: if the arrays have the wrong shape, type or range.
 
     Example:
 
@@ -61,11 +61,11 @@ def pipeline(
 
     dataset = tf.data.Dataset.counter(start_step).map(make_batch, num_parallel_calls=2)
     options = tf.data.Options()
-    # There is nothing to tune here, and the autotuning thread, which sleeps ever longer between its
-    # turns, makes the end of `fit` wait for its next turn.
+    # There is nothing to tune here. The autotuning thread sleeps for longer and longer times, and the end of
+    # `fit` would wait until the thread wakes up.
     options.autotune.enabled = False
     dataset = _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
-    # For `GAN.fit`, which need not look at these batches again.
+    # `GAN.fit` reads these attributes and then does not check the batches again.
     dataset.steps_per_pass = len(images) // batch_size
     dataset.label_range = None if labels is None else (labels.min(), labels.max())
     return dataset
@@ -74,12 +74,15 @@ def pipeline(
 def validation_batches(
     dataset: Dataset, has_labels: bool, most_images: int, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns batches of images from all over the test set, or the training set if there is no test set.
+    """Returns batches of evenly spaced images of the test set.
+
+    The images come from the training set if there is no test set, or if the test set lacks the labels for
+    `has_labels`.
 
     Args:
         dataset: the data.
         has_labels: whether the batches are `(images, labels)` or `images`.
-        most_images: number of images, at most.
+        most_images: largest number of images.
         batch_size: number of images in a batch.
     """
     images, labels = dataset.test_images, dataset.test_labels
@@ -103,7 +106,7 @@ def _shuffle(positions, count: int, seed: int):
 
 
 def _prefetch(dataset: tf.data.Dataset, gpus: list) -> tf.data.Dataset:
-    """Prepares batches ahead: in GPU memory if there is a GPU and no strategy distributes the batches."""
+    """Prepares batches in advance. Uses GPU memory if there is a GPU and no distribution strategy."""
     if gpus and not tf.distribute.has_strategy():
         return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name, BATCHES_AHEAD))
     return dataset.prefetch(BATCHES_AHEAD)

@@ -1,4 +1,4 @@
-"""Measures how good samples are: metrics for `compile`, distances, classifiers and the whole report."""
+"""Measures the quality of samples: metrics for `compile`, distances, classifiers and the report."""
 
 from .classifiers import Classifier, classifier_for, load_classifier
 from .distances import (

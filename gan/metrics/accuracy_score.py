@@ -1,9 +1,9 @@
-"""Measures how well a classifier learns from generated, labeled images: the classification accuracy score.
+"""Measures the classification accuracy score (CAS) of generated, labeled images.
 
-A fixed network trains on generated images and the labels they were drawn for. It is tested on real images.
-It cannot learn classes that the generated images lack or show wrongly. Reference: Ravuri & Vinyals 2019,
-https://arxiv.org/abs/1905.10887. Network and training are those of published MNIST figures
-(https://github.com/alexbie98/dpgan-revisit, `dpgan/eval/acc.py`).
+A classifier trains on generated images and their labels. The score is the accuracy of the classifier on real
+test images. The classifier cannot learn a class that the generated images lack or show wrongly. Reference:
+Ravuri & Vinyals 2019, https://arxiv.org/abs/1905.10887. The network and the training are the same as for
+published MNIST results (https://github.com/alexbie98/dpgan-revisit, `dpgan/eval/acc.py`).
 """
 
 import keras
@@ -15,7 +15,7 @@ from ..images import to_float
 from .classifiers import LAST, seeded
 
 TRAINING_IMAGES = 60_000
-FOLDS = 12  # the last one chooses the epoch
+FOLDS = 12  # the last fold is for validation
 EPOCHS = 10
 BATCH_SIZE = 64
 
@@ -28,17 +28,17 @@ def classification_accuracy(
     epochs: int = EPOCHS,
     verbose: int = 1,
 ) -> float:
-    """Trains a classifier on some images and returns its accuracy on others, in [0, 1].
+    """Trains a classifier on images and returns its accuracy on test images, in [0, 1].
 
-    The last twelfth of the images chooses the epoch. An epoch always has 55,000 images: the others repeat
-    where there are fewer.
+    The last twelfth of the images is for validation. The test uses the weights of the epoch with the highest
+    validation accuracy. An epoch always has 55,000 images. If there are fewer training images, they repeat.
 
     Args:
-        images: uint8 (count, height, width, channels), to train on.
+        images: training images, uint8 (count, height, width, channels).
         labels: integers (count,), from 0.
         test_images: real images, uint8 (count, height, width, channels).
         test_labels: integers (count,), from 0.
-        epochs: passes over 55,000 images.
+        epochs: number of epochs.
         verbose: as in `fit`.
 
     Raises:
@@ -46,7 +46,7 @@ def classification_accuracy(
     """
     held_out = max(1, len(images) // FOLDS)
     network = _build(images.shape[1:], int(max(labels.max(), test_labels.max())) + 1)
-    # With a patience of all epochs it never stops the training; it restores the weights of the best epoch.
+    # The patience is the number of epochs, so `EarlyStopping` only restores the weights of the best epoch.
     best = keras.callbacks.EarlyStopping("val_accuracy", 0, epochs, mode="max", restore_best_weights=True)
     network.fit(
         pipeline(images[:-held_out], labels[:-held_out], batch_size=BATCH_SIZE, seed=0),

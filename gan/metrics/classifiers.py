@@ -1,8 +1,8 @@
-"""The frozen classifiers whose features and predictions the metrics use.
+"""Contains the frozen classifiers. The metrics use the features and the predictions of a classifier.
 
-Distances in different feature spaces are not comparable. So the weights of the classifiers of MNIST and of
-the embedded digits are in the package, with a checksum. Any other labeled dataset gets its own classifier,
-which is trained once.
+Distances in different feature spaces are not comparable. So the package contains the weights of the
+classifiers for MNIST and for the digits, with checksums. The function `classifier_for` trains a classifier
+once for each other labeled dataset.
 """
 
 import functools
@@ -19,15 +19,15 @@ from ..files import cache_folder, check_asset, encode_weights, write_whole
 from ..images import to_float
 
 FEATURES = 64
-LAST = {"data_format": "channels_last"}  # whatever Keras's setting is
+LAST = {"data_format": "channels_last"}  # independent of Keras's global setting
 BATCH_SIZE = 128
 TRAINING_STEPS = 6000
-MOST_PASSES = 500  # a small dataset gets fewer steps
+MOST_PASSES = 500  # passes over the data; a small dataset gets fewer steps
 LEARNING_RATE = 3e-3
 EXTRACT_BATCH_SIZE = 500
 ASSETS = Path(__file__).parents[1] / "assets"
 
-# name of the data that it was trained on: SHA-256 of its weights' file
+# name of the training data: SHA-256 of the file with the weights
 SHIPPED = {
     "mnist": "d15a098a45d0fa401f6b3cd42c16dcb4088ff0224fad260b0e92b5f065a0542f",
     "digits": "81872f7ba2a17e8f2d2b312c3368010910aec6aa915e19a75eb4a45e28dfa0b8",
@@ -38,15 +38,16 @@ SHIPPED = {
 class Classifier(keras.Model):
     """Classifies images with a small convolutional network whose last hidden layer has 64 features.
 
-    It has four convolutions, a dense layer of 64 features, and a dense layer of logits. It computes in
-    float32 under every dtype policy, so that metrics do not depend on the policy.
+    The network has four convolutions, a dense layer of 64 features, and a dense layer of logits. The network
+    always computes in float32, so the metrics do not depend on the dtype policy.
 
     Args:
         image_shape: (height, width, channels) of the images, which are float32 in [-1, 1].
         num_classes: number of classes, at least 2.
 
     Attributes:
-        shipped_name: the name of a classifier in the package, by which metrics save it; None for any other.
+        shipped_name: the name of a classifier in the package; None for any other classifier. A metric saves
+            this name instead of the weights.
 
     Example:
 
@@ -82,7 +83,7 @@ class Classifier(keras.Model):
         return self.head(self.body(images, training=training))
 
     def extract(self, images):
-        """Returns the features of a batch, (batch, 64); none is negative."""
+        """Returns the features of a batch, (batch, 64). The features are not negative."""
         return self.body(images, training=False)
 
     def get_config(self) -> dict:
@@ -96,7 +97,7 @@ def load_classifier(name: str) -> Classifier:
         name: "mnist" or "digits".
 
     Raises:
-        ValueError: if there is no classifier of this name, or if its file has changed.
+        ValueError: if there is no classifier with this name, or if the file with the weights has changed.
     """
     if name not in SHIPPED:
         names = " and ".join(SHIPPED)
@@ -117,12 +118,12 @@ def _load_shipped(name: str) -> Classifier:
 def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
     """Returns the classifier for a dataset, or None if the dataset has fewer than two classes.
 
-    The package has the classifiers of MNIST and of the embedded digits, and recognizes their data by its
-    checksum. For any other dataset it trains a classifier and keeps it in `~/.keras/gan` (or
-    `$KERAS_HOME/gan`) for the next call.
+    The package has classifiers for MNIST and for the digits. The function recognizes these datasets by their
+    checksums. For any other dataset, the function trains a classifier and saves it in `~/.keras/gan` (or
+    `$KERAS_HOME/gan`). The next call loads the saved classifier.
 
     Args:
-        dataset: a dataset that `gan.data.load` returned.
+        dataset: a dataset from `gan.data.load`.
         verbose: as in `fit`, for the training; 0 prints nothing.
     """
     if dataset.num_classes is None or dataset.num_classes < 2:
@@ -135,15 +136,15 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
         try:
             return _load(path, dataset.image_shape, dataset.num_classes, dataset.name)
         except (OSError, ValueError, KeyError):
-            pass  # damaged, or written by another version
+            pass  # the file is damaged, or comes from another version
     if verbose:
-        print(f"Training a classifier on {dataset.name}, once; kept in {path.parent}", flush=True)
+        print(f"Training a classifier on {dataset.name}, once. Saving it in {path.parent}", flush=True)
     classifier = train_classifier(dataset.train_images, dataset.train_labels, verbose=verbose)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_classifier(classifier, path)
     except OSError as error:
-        warnings.warn(f"The classifier could not be saved for the next time: {error}", stacklevel=2)
+        warnings.warn(f"The classifier could not be saved. The next run trains again: {error}", stacklevel=2)
     return classifier
 
 
@@ -172,7 +173,7 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, verbose: int = 1) -
 
 
 def save_classifier(classifier: Classifier, path: Path) -> None:
-    """Writes a classifier's weights, without the optimizer's state, whole or not at all."""
+    """Writes the weights of a classifier atomically, without the state of the optimizer."""
     bare = Classifier.from_config(classifier.get_config())
     bare.set_weights(classifier.get_weights())
     write_whole(path, encode_weights(bare))
@@ -190,7 +191,7 @@ def extract(classifier: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def seeded(layer_class: type, seed: int, *args, **kwargs) -> keras.Layer:
-    """Makes a layer with weights: its own seed and float32, so that only the data decides a result."""
+    """Makes a float32 layer whose weights have a fixed seed, so that only the data determine the result."""
     initializer = keras.initializers.GlorotUniform(seed)
     return layer_class(*args, kernel_initializer=initializer, dtype="float32", **kwargs)
 

@@ -1,6 +1,6 @@
 """Compares real and generated images by arrays of their features or logits.
 
-A number means little alone. Compare it with its floor: the same number of other real images.
+A value alone means little. Compare the value with its floor: the value for other real images.
 """
 
 import math
@@ -10,12 +10,12 @@ import keras
 import numpy as np
 from keras import ops
 
-SUMS = "float64"  # a covariance is a small difference of large sums
+SUMS = "float64"  # high precision, because a covariance is a small difference of large sums
 ROWS_AT_ONCE = 500
 
 
 class Neighborhoods(NamedTuple):
-    """Precision, recall, density and coverage: see `compare_neighborhoods`."""
+    """Holds the precision, recall, density and coverage from `compare_neighborhoods`."""
 
     precision: float
     recall: float
@@ -24,11 +24,11 @@ class Neighborhoods(NamedTuple):
 
 
 def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> float:
-    """Computes the Fréchet distance, as the metric `FrechetDistance` does.
+    """Computes the Fréchet distance, like the metric `FrechetDistance`.
 
     Args:
         real_features: (count, length).
-        fake_features: (count, length); the two counts may differ.
+        fake_features: (count, length). The two counts may differ.
     """
     moments = []
     for features in (real_features, fake_features):
@@ -38,24 +38,24 @@ def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> fl
 
 
 def classifier_score(logits: np.ndarray) -> float:
-    """Computes the score of generated images' logits (count, classes), as `ClassifierScore` does."""
+    """Computes the classifier score from logits (count, classes), like the metric `ClassifierScore`."""
     return float(score(*sum_probabilities(ops.convert_to_tensor(logits))))
 
 
 def kernel_distance(real_features: np.ndarray, fake_features: np.ndarray) -> tuple[float, float]:
     """Computes the unbiased kernel inception distance (KID) and its standard error.
 
-    The squared maximum mean discrepancy with the kernel (x·y / length + 1)^3, in its unbiased form: its mean
-    for two samples of one distribution is 0, so it may be negative. The standard error is the jackknife's,
-    which leaves out each image once. Reference: Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401,
-    sections 3 and 4.
+    The distance is the squared maximum mean discrepancy with the kernel (x·y / length + 1)^3. The estimate
+    is unbiased: for two samples of the same distribution, the mean of the estimate is 0. So the estimate can
+    be negative. The standard error comes from the jackknife, which leaves out each image once. Reference:
+    Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401, sections 3 and 4.
 
     Args:
-        real_features: (count, length), at least two.
-        fake_features: (count, length), at least two.
+        real_features: (count, length). The count is at least 2.
+        fake_features: (count, length). The count is at least 2.
 
     Raises:
-        ValueError: if there are fewer.
+        ValueError: if a count is less than 2.
     """
     real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
     m, n = len(real_features), len(fake_features)
@@ -80,25 +80,26 @@ def kernel_distance(real_features: np.ndarray, fake_features: np.ndarray) -> tup
 def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, k: int = 5) -> Neighborhoods:
     """Computes precision, recall, density and coverage.
 
-    The neighborhood of a feature is the open ball whose radius is the distance to its k-th nearest neighbor
-    of its own kind.
+    The neighborhood of a real feature is the open ball around the feature. The radius of the ball is the
+    distance to the k-th nearest real feature. For a generated feature, the radius is the distance to the k-th
+    nearest generated feature.
 
     - Precision is the fraction of generated features inside at least one real neighborhood.
     - Recall is the fraction of real features inside at least one generated neighborhood.
-    - Density is the mean number of real neighborhoods around a generated feature, divided by k.
-    - Coverage is the fraction of real neighborhoods with at least one generated feature inside.
+    - Density is the mean number of real neighborhoods that contain a generated feature, divided by k.
+    - Coverage is the fraction of real neighborhoods that contain at least one generated feature.
 
-    For two large samples of one distribution and one size, density is about 1 and coverage is about
-    1 - 2^-k; precision and recall are below 1. References: Kynkäänniemi et al. 2019,
+    For two large samples with the same distribution and the same size, density is about 1 and coverage is
+    about 1 - 2^-k. Precision and recall are below 1. References: Kynkäänniemi et al. 2019,
     https://arxiv.org/abs/1904.06991; Naeem et al. 2020, https://arxiv.org/abs/2002.09797, equations 3 and 4.
 
     Args:
-        real_features: (count, length), more than k.
-        fake_features: (count, length), more than k.
-        k: which nearest neighbor gives the radius.
+        real_features: (count, length). The count is more than k.
+        fake_features: (count, length). The count is more than k.
+        k: the radius is the distance to the k-th nearest neighbor.
 
     Raises:
-        ValueError: if there are fewer.
+        ValueError: if a count is not more than k.
     """
     real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
     m, n = len(real_features), len(fake_features)
@@ -123,17 +124,21 @@ def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, 
 
 
 def mean_and_covariance(count, total, products):
-    """Returns the mean and the unbiased covariance, from sums; 0 if the count is 0, NaN if it is 1."""
+    """Returns the mean and the unbiased covariance, computed from sums.
+
+    Both are 0 if the count is 0. The covariance is NaN if the count is 1.
+    """
     mean = total / ops.maximum(count, 1.0)
     return mean, (products - count * mean[:, None] * mean[None, :]) / (count - 1.0)
 
 
 def frechet(mean, covariance, other_mean, other_covariance):
-    """Returns |m - m'|^2 + Tr(C) + Tr(C') - 2 Tr((C C')^(1/2)).
+    """Returns the Fréchet distance |m - m'|^2 + Tr(C) + Tr(C') - 2 Tr((C C')^(1/2)).
 
-    The eigenvalues of C C' are those of the symmetric C^(1/2) C' C^(1/2).
+    C C' and the symmetric matrix C^(1/2) C' C^(1/2) have the same eigenvalues.
     """
-    # 0, or NaN if a covariance is not finite. A NaN that is always there would stop a search for NaN.
+    # `nothing` is 0, or NaN if a covariance is not finite. A constant NaN would stop every run that uses
+    # `tf.debugging.enable_check_numerics`.
     nothing = 0.0 * (ops.sum(covariance) + ops.sum(other_covariance))
     is_finite = ops.all(ops.isfinite(covariance)) & ops.all(ops.isfinite(other_covariance))
     covariance, other_covariance = (
@@ -157,7 +162,7 @@ def sum_probabilities(logits):
 
 
 def score(count, probabilities, negative_entropy):
-    """Returns exp(H(E[p]) - E[H(p)]), from sums; 1 if the count is zero."""
+    """Returns the classifier score exp(H(E[p]) - E[H(p)]), computed from sums. It is 1 if the count is 0."""
     count = ops.maximum(count, 1.0)
     mean = probabilities / count
     entropy_of_mean = -ops.sum(mean * ops.log(ops.maximum(mean, keras.config.epsilon() ** 2)))
@@ -165,7 +170,7 @@ def score(count, probabilities, negative_entropy):
 
 
 def _kernel_row_sums(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Sums the kernel of each row with all columns."""
+    """Returns, for each row, the sum of the kernel over all columns."""
     sums = [
         ((part @ columns.T / columns.shape[1] + 1.0) ** 3).sum(1)
         for part in np.array_split(rows, math.ceil(len(rows) / ROWS_AT_ONCE))
@@ -178,7 +183,7 @@ def _self_kernel(features: np.ndarray) -> np.ndarray:
 
 
 def _neighbor_distances(features: np.ndarray, k: int) -> np.ndarray:
-    """Returns the distance of each feature to its k-th nearest neighbor, without itself."""
+    """Returns the distance of each feature to its k-th nearest other feature."""
     found = []
     for rows, distances in _distances(features, features):
         distances[np.arange(len(distances)), rows] = np.inf
@@ -187,7 +192,7 @@ def _neighbor_distances(features: np.ndarray, k: int) -> np.ndarray:
 
 
 def _distances(rows: np.ndarray, columns: np.ndarray):
-    """Yields the indices of some rows at a time, and their Euclidean distances to all columns."""
+    """Yields the indices of a block of rows, and their Euclidean distances to all columns."""
     squares = (columns**2).sum(1)
     for part in np.array_split(np.arange(len(rows)), math.ceil(len(rows) / ROWS_AT_ONCE)):
         some = rows[part]

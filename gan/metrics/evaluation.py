@@ -1,7 +1,9 @@
-"""Measures a generator and makes a report: each number of the samples beside the same number of real images.
+"""Measures a generator and makes a report.
 
-The number of real images is the floor. A generator that draws from the distribution of the training images
-would reach it. The real images are training images other than those that the samples are compared with.
+Each measure has two values: one value for the samples, and one value for real images. The value for real
+images is the floor. A generator that draws from the distribution of the training images would reach the
+floor. For the distances, the real images are training images. They are never the images that the samples
+are compared with.
 """
 
 import json
@@ -13,7 +15,7 @@ import numpy as np
 
 from ..data import Dataset
 from ..files import cache_folder, write_whole
-from ..images import make_grid
+from ..images import make_grid, readable_scale
 from .accuracy_score import TRAINING_IMAGES, classification_accuracy
 from .classifiers import Classifier, extract
 from .distances import classifier_score, compare_neighborhoods, frechet_distance, kernel_distance
@@ -22,14 +24,14 @@ from .near_copies import find_near_copies, find_nearest
 MOST_IMAGES = 10_000
 NEAREST_SHOWN = 9
 FEWEST_OF_A_CLASS = 10  # a smaller class gets no distances
-FEW_SAMPLES = 2000  # the report of fewer samples has this note
-FEW_SAMPLES_NOTE = "So few images vary by chance: compare a number only with the one beside it."
+FEW_SAMPLES = 2000  # a report of fewer samples contains FEW_SAMPLES_NOTE
+FEW_SAMPLES_NOTE = "There are few samples. Compare a value only with the value beside it."
 SIDES = ("against_test", "against_train")
 # Key in the report: title in the table, and format
 COMPARED = {
     "frechet_distance": "Fréchet distance",
     "kernel_distance": "kernel distance (KID)",
-    "kernel_distance_error": "  its standard error",
+    "kernel_distance_error": "  standard error of the KID",
     "precision": "precision",
     "recall": "recall",
     "density": "density",
@@ -37,13 +39,13 @@ COMPARED = {
 }
 ALONE = {
     "classifier_score": ("classifier score", ".2f"),
-    "smallest_class_share": ("smallest class's share", ".1%"),
+    "smallest_class_share": ("smallest class share", ".1%"),
     "label_accuracy": ("label accuracy", ".2%"),
-    "classification_accuracy": ("a classifier trained on them", ".2%"),
-    "near_copies": ("near-copies of training ones", ".2%"),
+    "classification_accuracy": ("classification accuracy score (CAS)", ".2%"),
+    "near_copies": ("near-copies of training images", ".2%"),
 }
 OF_A_CLASS = {
-    "fraction": ("fraction", ".1%"),
+    "fraction": ("class share", ".1%"),
     "label_accuracy": ("label accuracy", ".1%"),
     "frechet_distance": ("Fréchet", ""),
     "precision": ("precision", ".2f"),
@@ -62,30 +64,30 @@ def evaluate(
     say: Callable[[str], None] = print,
     verbose: int = 1,
 ) -> dict:
-    """Compares the samples of a generator with its dataset.
+    """Compares the samples of a generator with the dataset.
 
-    It draws as many samples as there are test images, but at most 10,000 and at most half as many as there
-    are training images. It compares them with as many test images and with as many training images. A
-    conditional generator draws the labels of random training images.
+    The number of samples is the number of test images, but at most 10,000 and at most half of the number of
+    training images. The function compares the samples with the same number of test images and the same number
+    of training images. A conditional generator gets the labels of random training images.
 
     Args:
-        draw: the generator as a function of a count, labels and a seed that returns uint8 images (count,
-            height, width, channels), for example `gan.generate`. The labels are integers (count,), or None
+        draw: a function of a count, labels and a seed that returns uint8 images (count, height, width,
+            channels) of the generator, for example `gan.generate`. The labels are integers (count,), or None
             if `is_conditional` is false.
         dataset: the dataset that the generator was trained on, with labels.
         classifier: a classifier of the dataset's classes: see `classifier_for`.
         is_conditional: whether the generator takes labels.
         seed: chooses the latents of the samples and the training images.
-        real_accuracy: returns the floor of the classification accuracy score. None: does not measure the
-            score, which takes minutes.
-        say: receives a line about each step of the work.
+        real_accuracy: a function that returns the classification accuracy score of real images. None: do not
+            measure this score. The measurement takes minutes.
+        say: a function that gets a line of text for each step of the evaluation.
         verbose: as in `fit`, for the training that the classification accuracy score needs.
 
     Returns:
-        A dictionary that JSON can hold; `format_report` makes a table of it.
+        The report: a dictionary that can be saved as JSON. `format_report` formats the report as tables.
 
     Raises:
-        ValueError: if the dataset has no labeled test images, or too few to compare.
+        ValueError: if the dataset has no labeled test images, or too few images.
 
     Example:
 
@@ -107,7 +109,7 @@ def evaluate(
     test = _Classified(classifier, test_images[:count], test_labels[:count])
     train = _Classified(classifier, dataset.train_images[reference], dataset.train_labels[reference])
 
-    say("Comparing their features with those of real images")
+    say("Comparing the features of samples and real images")
     report = {
         "samples": count,
         "seed": seed,
@@ -120,7 +122,7 @@ def evaluate(
     say("Comparing each class")
     report["classes"] = [_compare_class(label, test, samples, real) for label in range(dataset.num_classes)]
     if real_accuracy is not None and is_conditional:
-        say(f"Training a classifier on {TRAINING_IMAGES:,} samples (minutes), and testing it on real images")
+        say(f"Measuring the classification accuracy score with {TRAINING_IMAGES:,} samples (takes minutes)")
         labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % dataset.num_classes
         drawn = draw(TRAINING_IMAGES, labels, seed)
         report["samples_alone"]["classification_accuracy"] = {
@@ -131,9 +133,10 @@ def evaluate(
 
 
 def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
-    """Measures the classification accuracy score of the training images, which is its floor, in [0, 1].
+    """Measures the classification accuracy score of the training images, in [0, 1].
 
-    It takes minutes, so the result is kept in `~/.keras/gan` (or `$KERAS_HOME/gan`).
+    This score is the floor for the score of the samples. The measurement takes minutes, so the function
+    saves the score in `~/.keras/gan` (or `$KERAS_HOME/gan`).
 
     Raises:
         ValueError: if the dataset has no labeled test images.
@@ -142,7 +145,7 @@ def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
     try:
         return json.loads(path.read_text("utf-8"))["test_accuracy"]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not measured yet
+        pass  # the score is not measured yet, or the file is damaged
     order = np.random.default_rng(0).permutation(len(dataset.train_images))
     accuracy = classification_accuracy(
         dataset.train_images[order], dataset.train_labels[order], *test_split(dataset), verbose=verbose
@@ -151,15 +154,17 @@ def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"test_accuracy": accuracy}).encode())
     except OSError as error:
-        warnings.warn(f"The accuracy of real images could not be saved: {error}", stacklevel=2)
+        warnings.warn(
+            f"The classification accuracy score of real images could not be saved: {error}", stacklevel=2
+        )
     return accuracy
 
 
 def draw_nearest(samples: np.ndarray, train_images: np.ndarray) -> np.ndarray:
-    """Draws a row for each sample: the sample, then the nine training images nearest to it.
+    """Draws a picture with a row for each sample: the sample, then its nine nearest training images.
 
     Args:
-        samples: uint8 (count, height, width, channels); ten fill a square picture.
+        samples: uint8 (count, height, width, channels). Ten samples give a square picture.
         train_images: uint8 (other count, height, width, channels).
 
     Returns:
@@ -169,7 +174,8 @@ def draw_nearest(samples: np.ndarray, train_images: np.ndarray) -> np.ndarray:
     """
     indices, _ = find_nearest(samples, train_images, NEAREST_SHOWN)
     rows = np.concatenate([samples[:, np.newaxis], train_images[indices]], axis=1)
-    return make_grid(rows.reshape(-1, *samples.shape[1:]), columns=rows.shape[1])
+    scale = readable_scale(*samples.shape[1:3])
+    return make_grid(rows.reshape(-1, *samples.shape[1:]), columns=rows.shape[1], scale=scale)
 
 
 def format_report(report: dict) -> str:
@@ -180,11 +186,11 @@ def format_report(report: dict) -> str:
         f'Its test accuracy is {classifier["test_accuracy"]:.2%}. The columns "real" measure real images.',
         *([FEW_SAMPLES_NOTE] if count < FEW_SAMPLES else []),
         "",
-        f"{'':28}{'test images':>22}   {'training images':>22}",
-        f"{'':28}{'samples':>11}{'real':>11}   {'samples':>11}{'real':>11}",
+        f"{'':36}{'test images':>20}   {'training images':>20}",
+        f"{'':36}{'samples':>10}{'real':>10}   {'samples':>10}{'real':>10}",
     ]
     lines += [_row(title, *(report[side][name] for side in SIDES)) for name, title in COMPARED.items()]
-    lines += ["", f"{'':28}{'samples':>11}{'real':>11}"]
+    lines += ["", f"{'':36}{'samples':>10}{'real':>10}"]
     lines += [_row(title, alone[name], form=form) for name, (title, form) in ALONE.items() if name in alone]
     lines += [
         "",
@@ -199,7 +205,7 @@ def format_report(report: dict) -> str:
 
 
 class _Classified:
-    """Images, with the features and classes that a classifier finds."""
+    """Holds images, and the features and predicted classes from a classifier."""
 
     def __init__(self, classifier: Classifier, images: np.ndarray, labels: np.ndarray | None):
         self.images = images
@@ -210,7 +216,11 @@ class _Classified:
         self.fractions = np.bincount(predictions, minlength=self.logits.shape[1]) / len(images)
 
     def label_accuracy(self, label: int | None = None) -> float | None:
-        """Returns the fraction whose prediction is the label, of all or of a class; None if there is none."""
+        """Returns the fraction of images whose predicted class is their label.
+
+        Measures the images with the given label, or all images. Returns None if there are no such images, or
+        if the images have no labels.
+        """
         if self.is_correct is None:
             return None
         is_correct = self.is_correct if label is None else self.is_correct[self.labels == label]
@@ -218,10 +228,10 @@ class _Classified:
 
 
 def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the labeled test images.
+    """Returns the test images and their labels.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if the dataset has no labeled test images.
     """
     if dataset.test_images is None or dataset.test_labels is None:
         raise ValueError(f"{dataset.source} has no labeled test images to compare with")
@@ -229,7 +239,7 @@ def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pair(measure: Callable, samples, real) -> dict[str, dict]:
-    """Measures the samples and the real images in their place: {name: {"samples": …, "real": …}}."""
+    """Measures the samples and real images. Returns {name: {"samples": …, "real": …}}."""
     samples, real = measure(samples), measure(real)
     return {name: {"samples": value, "real": real[name]} for name, value in samples.items()}
 
@@ -256,7 +266,7 @@ def _measure_alone(images: _Classified, train_images: np.ndarray) -> dict[str, f
 
 
 def _compare_class(label: int, test: _Classified, samples: _Classified, real: _Classified) -> dict:
-    """Measures one class; its distances only if there are enough images of it."""
+    """Measures one class. Measures the distances only if the class has enough images."""
 
     def measure(one: _Classified) -> dict:
         return {"fraction": float(one.fractions[label]), "label_accuracy": one.label_accuracy(label)}
@@ -272,12 +282,12 @@ def _compare_class(label: int, test: _Classified, samples: _Classified, real: _C
 
 
 def _row(title: str, *pairs: dict, form: str = "") -> str:
-    cells = (_format(pair, "samples", form, 11) + _format(pair, "real", form, 11) for pair in pairs)
-    return f"{title:28}{'   '.join(cells)}"
+    cells = (_format(pair, "samples", form, 10) + _format(pair, "real", form, 10) for pair in pairs)
+    return f"{title:36}{'   '.join(cells)}"
 
 
 def _format(pair: dict, side: str, form: str, width: int) -> str:
-    """Formats a number in the given form, or with three digits, but a large one without an exponent."""
+    """Formats a number in the given form. Without a form, a number has three digits or no decimals."""
     value = pair.get(side)
     if value is None:
         return f"{'-':>{width}}"

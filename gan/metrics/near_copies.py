@@ -1,4 +1,4 @@
-"""Finds samples that repeat training images, compared pixel by pixel."""
+"""Finds samples that are near-copies of training images. The comparison is pixel by pixel."""
 
 import math
 
@@ -17,10 +17,11 @@ def find_nearest(
     Args:
         images: uint8 (count, height, width, channels).
         training_images: uint8 (other count, height, width, channels).
-        neighbors: how many to find for each image; at most all training images are found.
+        neighbors: number of training images to find for each image, limited to all training images.
 
     Returns:
-        Their indices, (count, neighbors), and their Euclidean distances, for pixels 0..255.
+        The indices of the training images, and their Euclidean distances for pixels 0..255. Both have the
+        shape (count, neighbors).
     """
     neighbors = min(neighbors, len(training_images))
     columns = training_images.reshape(len(training_images), -1).astype(np.float32)
@@ -28,9 +29,9 @@ def find_nearest(
     indices, distances = [], []
     for part in np.array_split(images, math.ceil(len(images) / ROWS_AT_ONCE)):
         rows = part.reshape(len(part), -1).astype(np.float32)
-        squared = squares - 2.0 * (rows @ columns.T)  # without the row's own square, which is constant
+        squared = squares - 2.0 * (rows @ columns.T)  # the square of the row does not change the order
         found = np.argpartition(squared, neighbors - 1, axis=1)[:, :neighbors]
-        # A difference of large squares is inexact near zero, so the few distances found are computed again.
+        # A small difference of large squares is inexact. So the distances found are computed again.
         exact = np.sqrt(((columns[found] - rows[:, np.newaxis]) ** 2).sum(2))
         order = exact.argsort(1, kind="stable")
         indices.append(np.take_along_axis(found, order, 1))
@@ -41,9 +42,9 @@ def find_nearest(
 def find_near_copies(distances: np.ndarray) -> np.ndarray:
     """Marks the images that are near-copies of a training image, (count,) bool.
 
-    An image is a near-copy if its nearest training image is at most half as far as its 50 nearest are on
-    average. A plain image is near to many training images, so it is not a near-copy. Reference: Carlini et
-    al. 2023, https://arxiv.org/abs/2301.13188, section 5.
+    An image is a near-copy if the distance to its nearest training image is at most half of the mean distance
+    to its 50 nearest training images. An image that is near to many training images is not a near-copy.
+    Reference: Carlini et al. 2023, https://arxiv.org/abs/2301.13188, section 5.
 
     Args:
         distances: (count, neighbors), as `find_nearest` returns them.

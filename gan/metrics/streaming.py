@@ -1,7 +1,8 @@
-"""Metrics for `compile(metrics=[...])` that use the features or logits of a frozen network.
+"""Contains metrics for `compile(metrics=[...])` that use the features or logits of a frozen network.
 
-They add up sums, so they work on any number of images. A number means little alone. Compare it with its
-floor: the same number of other real images. `distances` has the functions that need all features at once.
+The metrics store sums, so they work for any number of images. A value alone means little. Compare the value
+with its floor: the value for other real images. The module `distances` has the functions that need all
+features at once.
 """
 
 import functools
@@ -17,17 +18,18 @@ from .distances import SUMS, frechet, mean_and_covariance, score, sum_probabilit
 
 
 class QualityMetric(keras.metrics.Metric):
-    """Base of the metrics: `update_state(real_images, fake_images)`, float32 batches in [-1, 1].
+    """Provides the common parts of the metrics, which have `update_state(real_images, fake_images)`.
 
-    A saved GAN holds the networks of its metrics, by name or with their weights.
+    The images are float32 batches in [-1, 1]. A saved GAN contains the network of each metric: the name of a
+    classifier in the package, or the weights of any other network.
 
     Args:
-        network: "mnist" or "digits", the classifiers in the package; or a model of images to the features
-            or logits that the metric needs.
+        network: "mnist" or "digits" for a classifier in the package; or a model that maps images to the
+            features or logits that the metric needs.
         name: the metric's name in the logs.
 
     Attributes:
-        computes_at_end: `GAN` calls `result` once, after the last batch.
+        computes_at_end: whether `GAN` calls `result` only once, after the last batch.
     """
 
     computes_at_end = True
@@ -43,7 +45,7 @@ class QualityMetric(keras.metrics.Metric):
 
     @property
     def image_shape(self) -> tuple | None:
-        """(height, width, channels) of the images that the network takes."""
+        """Returns the (height, width, channels) of the images that the network takes."""
         return _image_shape(self._callable)
 
     def _add_sums(self, prefix: str = "", **shapes: tuple) -> list[keras.Variable]:
@@ -70,14 +72,15 @@ class QualityMetric(keras.metrics.Metric):
 class FrechetDistance(QualityMetric):
     """Measures the Fréchet distance between the features of real and of generated images.
 
-    Two Gaussians with the features' means and covariances have the distance
-    |m - m'|^2 + Tr(C + C' - 2 (C C')^(1/2)). It is 0 if both agree. It depends on the number of images, and
-    more strongly the fewer they are. It is NaN for a single image, and after a feature that is not finite.
-    Reference: Heusel et al. 2017, https://arxiv.org/abs/1706.08500, equation 6.
+    The distance is |m - m'|^2 + Tr(C + C' - 2 (C C')^(1/2)). m and m' are the means of the real and the
+    generated features. C and C' are the covariances. The distance is 0 if the means and the covariances are
+    equal. The distance depends on the number of images, and more strongly if there are few images. The
+    distance is NaN for a single image, and after a feature that is not finite. Reference: Heusel et al. 2017,
+    https://arxiv.org/abs/1706.08500, equation 6.
 
     Args:
-        network: "mnist" or "digits"; or a model of images to features (batch, length); or a model with a
-            method `extract` that returns features.
+        network: "mnist" or "digits"; or a model that maps images to features (batch, length); or a model with
+            a method `extract` that returns features.
         name: the metric's name in the logs.
 
     Example:
@@ -114,13 +117,13 @@ class FrechetDistance(QualityMetric):
 class ClassifierScore(QualityMetric):
     """Measures exp(E[KL(p(y|x) || p(y))]) of the class probabilities of generated images.
 
-    It lies between 1 and the number of classes. It is high if the classifier is certain about each image and
-    the classes are balanced. It is the "inception score" of Salimans et al. 2016,
-    https://arxiv.org/abs/1606.03498, section 4, with the classifier's own classes. It does not look at real
-    images, and it does not notice repeated images.
+    The score lies between 1 and the number of classes. The score is high if the classifier is certain about
+    each image and the classes are balanced. The formula is the "inception score" of Salimans et al. 2016,
+    https://arxiv.org/abs/1606.03498, section 4, with the classes of this classifier. The score does not use
+    real images, and does not detect repeated images.
 
     Args:
-        network: "mnist" or "digits"; or a model of images to logits (batch, classes).
+        network: "mnist" or "digits"; or a model that maps images to logits (batch, classes).
         name: the metric's name in the logs.
     """
 
@@ -141,15 +144,14 @@ class ClassifierScore(QualityMetric):
 
 @keras.saving.register_keras_serializable(package="gan")
 class ClassBalance(QualityMetric):
-    """Measures the fraction of generated images in the smallest class, as the classifier predicts it.
+    """Measures the smallest class share: the fraction of generated images in the smallest predicted class.
 
-    It lies between 0 (a class is missing) and 1 / classes (all classes are equally large).
+    The share lies between 0 (a class is missing) and 1 / classes (all classes have the same size).
 
     Args:
-        network: "mnist" or "digits"; or a model of images to logits (batch, classes).
+        network: "mnist" or "digits"; or a model that maps images to logits (batch, classes).
         name: the metric's name in the logs.
-        per_class: whether the logs also have the fraction of each class: `class_share_0`,
-            `class_share_1`, ….
+        per_class: whether the logs also have the share of each class: `class_share_0`, `class_share_1`, ….
     """
 
     direction = "max"
@@ -182,14 +184,14 @@ def _image_shape(network) -> tuple | None:
 
 
 def _output_length(network, function: Callable) -> int:
-    """Returns the length of the vectors that a network makes of images."""
+    """Returns the length of the vectors that a network makes from images."""
     shape = _image_shape(network)
     if not shape or None in shape:
-        expected = "a built Keras model with a fixed image size, as its `keras.Input` gives it"
+        expected = "a built Keras model with a fixed image size: start the model with `keras.Input`"
         raise ValueError(f"`network` must be {expected}. Received: network={network!r}")
     output = function(ops.zeros((1, *shape)))
     if len(output.shape) != 2:
-        expected = "`network` must make one vector of each image: end it in a pooling or a dense layer"
+        expected = "`network` must make one vector of each image: end it with a pooling or dense layer"
         shape = ", ".join(map(str, output.shape[1:]))
         raise ValueError(f"{expected}. Received: output of shape (batch, {shape})")
     return output.shape[-1]

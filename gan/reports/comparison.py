@@ -1,4 +1,4 @@
-"""Runs side by side, and the epochs of one run: a table and a picture."""
+"""Compares runs, or the epochs of one run, in a table and a picture."""
 
 import itertools
 import json
@@ -10,15 +10,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..files import find_numbered
-from ..images import make_grid, split_grid
+from ..images import make_grid, readable_scale, split_grid
 from ..runs import RunFolder, read_history
 from ..runs.settings import complete
 
 ROWS_OF_A_CLASS = 2
 ROWS_WITHOUT_CLASSES = 20
 MOST_EPOCHS_SHOWN = 12
-SCALE = 2  # pixels a side for each pixel
-HEADER = 14  # pixels, of the default font
+GAP = 2  # pixels between two images, before scaling
+HEADER = 14  # pixels of a title in Pillow's default font
 FIGURES = {
     "val_frechet_distance": "Fréchet distance",
     "val_classifier_score": "classifier score",
@@ -28,7 +28,7 @@ BEST_BY = "val_frechet_distance"
 
 
 def format_epochs(folder: RunFolder) -> str:
-    """Returns the table of one run: one row for each epoch, the best one marked.
+    """Returns the table of one run: one row for each epoch. A mark shows the best epoch.
 
     Raises:
         ValueError: one line, when the run's history or config is absent or damaged.
@@ -47,8 +47,8 @@ def format_epochs(folder: RunFolder) -> str:
 def format_runs(folders: list[RunFolder]) -> str:
     """Returns the table of several runs, with the figures of their last epochs.
 
-    Runs that differ by their seed alone also get a row with mean ± spread; the spread is the standard
-    deviation between the seeds.
+    Runs that differ only in their seed also get a row with mean ± spread. The spread is the standard
+    deviation over the seeds.
 
     Raises:
         ValueError: one line, when a run's history or config is absent or damaged.
@@ -72,8 +72,15 @@ def format_runs(folders: list[RunFolder]) -> str:
     return "\n".join(lines)
 
 
-def draw_epochs(folder: RunFolder) -> np.ndarray:
-    """Draws the picture of one run, uint8 (height, width, 3): epochs as columns, the same latents as rows.
+def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
+    """Draws the epochs of one run. Each column is an epoch, and each row shows the same latents.
+
+    Args:
+        folder: the run.
+        scale: see `draw_columns`.
+
+    Returns:
+        uint8 (height, width, 3).
 
     Raises:
         ValueError: one line, when the run has no pictures of epochs, or a damaged one.
@@ -93,11 +100,19 @@ def draw_epochs(folder: RunFolder) -> np.ndarray:
             raise ValueError(f"{picture} is damaged: {error}") from None
         cells = split_grid(grid if grid.ndim == 3 else grid[..., np.newaxis], height, width)
         columns[str(epoch)] = np.concatenate([row[:ROWS_OF_A_CLASS] for row in cells])
-    return draw_columns(columns)
+    return draw_columns(columns, scale)
 
 
-def draw_runs(gans: list, seed: int = 0) -> np.ndarray:
-    """Draws a picture of trained GANs, uint8 (height, width, 3): a numbered column each, a latent each row.
+def draw_runs(gans: list, seed: int = 0, scale: int | None = None) -> np.ndarray:
+    """Draws samples of trained GANs. Each column is a GAN, and each row shows the same latents.
+
+    Args:
+        gans: the trained models.
+        seed: seed of the latents.
+        scale: see `draw_columns`.
+
+    Returns:
+        uint8 (height, width, 3).
 
     Raises:
         ValueError: when their images differ in size.
@@ -109,14 +124,18 @@ def draw_runs(gans: list, seed: int = 0) -> np.ndarray:
     for number, gan in enumerate(gans, 1):
         requested = None if gan.num_classes is None else labels % gan.num_classes
         columns[str(number)] = gan.generate(rows, requested, seed=seed)
-    return draw_columns(columns)
+    return draw_columns(columns, scale)
 
 
-def draw_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Draws columns of images under their titles, uint8 (height, width, 3).
+def draw_columns(columns: dict[str, np.ndarray], scale: int | None = None) -> np.ndarray:
+    """Draws columns of images under their titles.
 
     Args:
-        columns: by title, uint8 (count, height, width, channels), each with as many images.
+        columns: images by title, uint8 (count, height, width, channels). All columns have the same count.
+        scale: whole factor that enlarges the images. None: the factor of `gan.images.readable_scale`.
+
+    Returns:
+        uint8 (height, width, 3).
 
     Raises:
         ValueError: when their images differ in size.
@@ -126,18 +145,18 @@ def draw_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
         raise ValueError(f"images of different sizes cannot be compared in one picture: {sorted(shapes)}")
     colored = [np.broadcast_to(images, (*images.shape[:3], 3)) for images in columns.values()]
     rows = np.stack(colored, axis=1)
-    grid = make_grid(rows.reshape(-1, *rows.shape[2:]), columns=len(columns))
-    grid = grid.repeat(SCALE, 0).repeat(SCALE, 1)
+    scale = scale or readable_scale(*rows.shape[2:4])
+    grid = make_grid(rows.reshape(-1, *rows.shape[2:]), columns=len(columns), gap=GAP, scale=scale)
     picture = Image.new("RGB", (grid.shape[1], grid.shape[0] + HEADER), "white")
     picture.paste(Image.fromarray(grid), (0, HEADER))
     draw = ImageDraw.Draw(picture)
     for number, title in enumerate(columns):
-        draw.text((number * (rows.shape[3] + 2) * SCALE + 2, 1), title, fill="black")
+        draw.text((number * (rows.shape[3] + GAP) * scale + 2, 1), title, fill="black")
     return np.asarray(picture)
 
 
 def _label(configs: list[dict]) -> list[str]:
-    """The settings of each run that differ from those of the others."""
+    """Returns, for each run, the settings that are not equal in all runs."""
     settings = [complete(config["settings"]) for config in configs]
     every_name = dict.fromkeys(itertools.chain(*settings))
     names = [name for name in every_name if len({json.dumps(one.get(name)) for one in settings}) > 1]
@@ -145,7 +164,7 @@ def _label(configs: list[dict]) -> list[str]:
 
 
 def _without_seed(config: dict) -> str:
-    """All that determines a run, except its seed."""
+    """Returns everything that determines a run, except its seed."""
     settings = complete(config["settings"]) | {"seed": None}
     return json.dumps([settings, config["data"].get("checksum")], sort_keys=True)
 
@@ -165,6 +184,6 @@ def _mean_and_spread(values: list[float | None]) -> str | None:
 
 
 def _format_row(cells: Iterable) -> str:
-    """Texts and numbers in columns; None is a dash."""
+    """Formats texts and numbers as columns. None becomes a dash."""
     texts = ("-" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}" for cell in cells)
     return "".join(f"{text:>18}" for text in texts)

@@ -1,4 +1,4 @@
-"""A run's folder, settings and history."""
+"""The folder, the settings and the history of a run."""
 
 from .config import describe_run, tell_of_other_machine
 from .folder import RunFolder, tell_of_lost_pictures

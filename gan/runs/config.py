@@ -1,4 +1,4 @@
-"""The content of a run's config.json."""
+"""Describes a run for config.json, and compares the description with this machine."""
 
 import dataclasses
 import sys
@@ -13,11 +13,11 @@ from .settings import Settings
 
 
 def describe_run(settings: Settings, dataset) -> dict:
-    """Returns the content of config.json: the settings, the data and the package versions.
+    """Returns the content of config.json: the settings, the data, the package versions and the device.
 
     Args:
-        settings: of the run.
-        dataset: the `gan.data.Dataset` that it trains on.
+        settings: the settings of the run.
+        dataset: the `gan.data.Dataset` that the run trains on.
     """
     return {
         "settings": dataclasses.asdict(settings),
@@ -36,15 +36,21 @@ def describe_run(settings: Settings, dataset) -> dict:
 
 
 def device_kind() -> str:
-    """Returns the kind of device that TensorFlow trains on: GPU or CPU."""
+    """Returns "GPU" if TensorFlow finds a GPU, and "CPU" otherwise."""
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def tell_of_other_machine(config: dict) -> None:
-    """Warns that a run began with other package versions or on another device: both may round differently."""
+    """Warns if a run started with other package versions or on another kind of device.
+
+    Other versions and other devices may round numbers differently.
+
+    Args:
+        config: the content of the run's config.json.
+    """
     stored = config.get("versions")
     then, now = dict(stored) if isinstance(stored, dict) else {}, _versions() | {"device": device_kind()}
-    then["device"] = config.get("device", now["device"])  # runs did not always store it
+    then["device"] = config.get("device", now["device"])  # older runs did not store the device
     names = [name for name in now if name in then and then[name] != now[name]]
     if names:
         changes = [f"{name} {now[name]} (it started with {then[name]})" for name in names]

@@ -12,35 +12,35 @@ from .settings import Settings
 
 
 class RunFolder:
-    """The files of one run.
+    """Holds the paths of the files of one run, and reads and writes its config.json.
 
     Args:
-        path: the folder.
+        path: the run folder.
 
     Example: `RunFolder("runs/one").samples` is `Path("runs/one/samples")`.
     """
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
-        self.config = self.path / "config.json"  # every setting
-        self.samples = self.path / "samples"  # a picture of samples for each epoch
-        self.checkpoints = self.path / "checkpoints"  # to resume from
-        self.logs = self.path / "logs"  # for TensorBoard
+        self.config = self.path / "config.json"  # the settings, the data and the package versions
+        self.samples = self.path / "samples"  # one picture of samples for each epoch
+        self.checkpoints = self.path / "checkpoints"  # the checkpoints to resume from
+        self.logs = self.path / "logs"  # the logs for TensorBoard
         self.history = self.path / "history.csv"  # the logs, one row for each epoch
         self.model = self.path / "gan.keras"  # the whole trained GAN
-        self.generator = self.path / "generator.keras"  # the generator alone: its average, if there is one
+        self.generator = self.path / "generator.keras"  # the generator alone, or its moving average
         self.evaluation = self.path / "evaluation"  # report.json and nearest.png of `python -m gan evaluate`
 
     @contextlib.contextmanager
     def open_for_writing(self) -> Iterator[None]:
-        """Creates the folder if it is missing, and keeps other processes from writing into it.
+        """Creates the folder if it is missing, and locks the folder until the block ends.
 
-        Removes the unfinished files of a process that was killed. Links are followed: a run may keep its
+        Removes the unfinished files of killed processes. Follows links, because a run may keep its
         checkpoints on another disk.
 
         Raises:
-            LockedError: one line, when another process writes into it.
-            OSError: when it cannot be written.
+            LockedError: with a message of one line, if another process has locked the folder.
+            OSError: if the folder cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with lock(self.path):
@@ -49,33 +49,39 @@ class RunFolder:
             yield
 
     def is_empty(self) -> bool:
-        """Tells whether it has no files yet, except the hidden ones of a process that died at its start."""
+        """Returns whether the folder is missing, or contains only hidden files.
+
+        A process that died at its start leaves only hidden files.
+        """
         if not self.path.is_dir():
             return not self.path.exists()
         return all(part.name.startswith(".") for part in self.path.iterdir())
 
     def write_config(self, config: dict) -> None:
-        """Writes the settings; the folder must be there."""
+        """Writes config.json. The folder must exist."""
         write_json(self.config, config)
 
     def read_config(self) -> dict:
-        """Reads the settings.
+        """Reads config.json.
 
         Raises:
-            ValueError: one line, when this is not a run folder or its config is damaged.
+            ValueError: with a message of one line, if config.json cannot be read or is damaged.
         """
         try:
             return read_json(self.config)
         except OSError as error:
-            raise ValueError(f"{self.path} is not a run folder: no config.json ({error.strerror})") from None
+            raise ValueError(
+                f"{self.path} is not a run folder: config.json cannot be read ({error.strerror})"
+            ) from None
         except ValueError as error:
             raise ValueError(f"{self.config} is damaged: {error}") from None
 
     def read_whole_config(self) -> dict:
-        """Reads the settings, and checks that all parts are there that describe a run's data.
+        """Reads config.json, and checks that it contains the settings and a description of the data.
 
         Raises:
-            ValueError: one line, as `read_config`.
+            ValueError: with a message of one line, if config.json cannot be read, is damaged or is
+                incomplete.
         """
         config = self.read_config()
         settings, data = config.get("settings"), config.get("data")
@@ -88,10 +94,11 @@ class RunFolder:
         return config
 
     def read_settings(self) -> Settings:
-        """Reads the settings.
+        """Reads the settings of the run.
 
         Raises:
-            ValueError: one line, as `read_config`, and for a setting that train.py does not accept.
+            ValueError: with a message of one line, if `read_whole_config` raises an error, or if train.py
+                does not accept a setting.
         """
         stored = self.read_whole_config()["settings"]
         try:
@@ -101,7 +108,7 @@ class RunFolder:
 
 
 def tell_of_lost_pictures(folder: RunFolder, epochs_done: int) -> None:
-    """Warns when pictures of the epochs that are done are missing."""
+    """Warns if pictures of finished epochs are missing."""
     if epochs_done and not set(range(epochs_done + 1)) <= find_numbered(folder.samples, ".png").keys():
-        lost = f"{folder.samples} lacks pictures of the {epochs_done} epochs done: they are lost"
+        lost = f"{folder.samples} lacks pictures of epochs up to {epochs_done}: the missing pictures are lost"
         warnings.warn(lost, Notice, stacklevel=2)

@@ -1,4 +1,4 @@
-"""A run's history.csv: one row for each epoch, from epoch 1."""
+"""Reads and repairs the history.csv of a run, which has one row for each epoch, from epoch 1."""
 
 import csv
 import io
@@ -13,13 +13,15 @@ from ..old_keys import translate_old_keys
 
 
 def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> None:
-    """Keeps the rows of the epochs that are done, with the columns of today; a resumed run writes the others.
+    """Keeps the rows of finished epochs, and removes all other rows.
 
-    Warns when rows are lost, and when the file is of an older version, which counted epochs from 0.
+    A resumed run writes the rows of the later epochs again. The file gets the columns of the current
+    version. Deletes the file if it has no rows of finished epochs. Warns if rows are missing. Also warns if
+    an older version wrote the file: older versions counted epochs from 0.
 
     Args:
-        path: the file.
-        epochs_done: number of epochs.
+        path: the history.csv.
+        epochs_done: number of finished epochs.
         columns: names of the logs that the run will write, without "epoch".
     """
     try:
@@ -38,19 +40,23 @@ def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> None:
         path.unlink(missing_ok=True)
     if is_old and kept:
         warnings.warn(
-            f"{path} was rewritten: epochs count from 1 now, as in the pictures", Notice, stacklevel=2
+            f"{path} was rewritten: epochs count from 1 now, as in the names of the pictures",
+            Notice,
+            stacklevel=2,
         )
     if len(kept) < epochs_done:
         warnings.warn(
-            f"{path} lacks rows of the {epochs_done} epochs done: they are lost", Notice, stacklevel=2
+            f"{path} lacks rows of epochs up to {epochs_done}: the missing rows are lost",
+            Notice,
+            stacklevel=2,
         )
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Reads the rows. A value that is missing is left out.
+    """Reads the rows of a history.csv. Leaves out missing values.
 
     Raises:
-        ValueError: one line, when the file is missing, empty or damaged.
+        ValueError: with a message of one line, if the file is missing, empty or damaged.
     """
     try:
         rows = [
@@ -60,18 +66,18 @@ def read_history(path: Path) -> list[dict[str, float]]:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except (ValueError, csv.Error):
-        raise ValueError(f"{path} is damaged: it holds values that are not numbers") from None
+        raise ValueError(f"{path} is damaged: the file contains values that are not numbers") from None
     if not rows or any(not math.isfinite(row.get("epoch", math.nan)) for row in rows):
-        finish = f"finish the run by  python train.py --resume {path.parent}"
-        raise ValueError(f"{path} holds no epochs yet; {finish}")
+        finish = f"finish the run with:  python train.py --resume {path.parent}"
+        raise ValueError(f"{path} contains no epochs yet; {finish}")
     return rows
 
 
 def _read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
-    """Returns the complete rows with the names of today, and whether an older version wrote them.
+    """Returns the complete rows with current column names, and whether an older version wrote the file.
 
-    Older versions counted epochs from 0; these rows get the numbers of today. Without a header there are no
-    rows.
+    Older versions counted epochs from 0. In a file of an older version, this function adds 1 to each epoch.
+    Returns no rows if the file has no header.
     """
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
         table = csv.DictReader(file)

@@ -1,4 +1,4 @@
-"""A lock that lets one process write into a folder. It ends with the process, even when it is killed."""
+"""A lock that lets only one process write to a folder. The lock ends when the process ends or is killed."""
 
 import contextlib
 import os
@@ -12,20 +12,20 @@ NAME = ".lock"
 
 
 class LockedError(ValueError):
-    """Another process holds the lock."""
+    """Reports that another process holds the lock."""
 
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of the block for the same folder.
+    """Locks a folder until the block ends.
 
-    The operating system holds the lock and releases it when the process dies. The file `.lock` stays; it
-    only says which process holds the lock. (Whoever removes it lets a second process in.) Warns where the
-    disk has no locks.
+    The operating system releases the lock when the process ends. The file `.lock` remains, and contains the
+    number of the process that took the lock last. Do not remove `.lock`: a second process could then lock
+    the folder at the same time. Warns if the disk has no file locks.
 
     Raises:
-        LockedError: one line, at once, when another process is inside.
-        OSError: when the folder cannot be written.
+        LockedError: immediately, with a message of one line, if another process holds the lock.
+        OSError: if the folder cannot be written.
     """
     with open(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
         try:
@@ -34,10 +34,12 @@ def lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read(20).decode("ascii", "replace")
             other = f"another process ({owner or '?'})"
-            raise LockedError(f"{folder} is being written by {other}: wait for it, or stop it") from error
+            raise LockedError(f"{other} is writing to {folder}: wait until it ends, or stop it") from error
         except OSError as error:
             why = f"{folder} is on a disk without file locks ({error.strerror})"
-            warnings.warn(f"{why}: let only one process write there", Notice, stacklevel=2)
+            warnings.warn(
+                f"{why}: make sure that only one process writes to the folder", Notice, stacklevel=2
+            )
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()).encode())
@@ -49,7 +51,7 @@ if os.name == "nt":
     import msvcrt
 
     def _take(file) -> None:
-        file.seek(1 << 20)  # a byte beyond the text, for Windows keeps readers from locked bytes
+        file.seek(1 << 20)  # a byte after the text: on Windows other processes cannot read locked bytes
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:

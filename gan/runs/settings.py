@@ -1,4 +1,4 @@
-"""The settings of a run: one field each, from which the flag, the help text and the file follow."""
+"""The settings of a run. One field defines the flag, the help text and the stored value of a setting."""
 
 import argparse
 import dataclasses
@@ -8,48 +8,59 @@ from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting
 from ..old_keys import REMOVED, translate_old_keys
 from ..recipes import RECIPES, Recipe
 
-SMALL_DATASET = 10_000  # images; below, an epoch is STEPS_FOR_SMALL steps instead of one pass
+SMALL_DATASET = 10_000  # images; with fewer, an epoch has STEPS_FOR_SMALL steps instead of one pass
 STEPS_FOR_SMALL = 500
-STEPS_PER_EXECUTION = 8  # Keras returns to Python after so many steps; that saves a twentieth of a step
-CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")  # by --resume, with the same bits
+STEPS_PER_EXECUTION = 8  # steps until Keras returns to Python; saves a twentieth of the time of a step
+# --resume may change these settings, because they do not change the results of an epoch.
+CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(Recipe):
-    """All settings of a run: those of its recipe, and the fields below. Epochs or minutes are None.
+    """Holds all settings of a run: the fields of `Recipe`, and the fields below.
 
-    Example: `Settings.new({"epochs": 2}, dataset)` has the recipe for a dataset, but two epochs.
+    Either `epochs` or `minutes` is None.
+
+    Example: `Settings.new({"epochs": 2}, dataset)` uses the default recipe for the dataset, with two epochs.
     """
 
     dataset: str = setting(
         "auto",
-        "auto (MNIST, or the embedded digits if MNIST cannot be downloaded), mnist, fashion_mnist, cifar10, "
-        "cifar100, digits, a folder of IDX files, or an .npz with x_train and perhaps y_train",
+        "dataset to train on: auto (mnist, or digits if MNIST cannot be downloaded), mnist, fashion_mnist, "
+        "cifar10, cifar100, digits (1,797 images in this package), a folder of IDX files, or an .npz file "
+        "with x_train and optionally y_train",
         group="data",
     )
     recipe: str = setting(
         "fast",
-        f"the recipe, which the other flags change (default: fast, or few for less than {SMALL_DATASET:,} "
-        "images; fast takes five minutes, best an hour; dcgan is a plain DCGAN, to compare)",
+        "default values for the other flags. With MNIST on two CPU cores, fast trains for five minutes "
+        "and best for an hour; few is for small datasets; dcgan is a plain DCGAN for comparison (default: "
+        f"fast; with fewer than {SMALL_DATASET:,} images: few)",
         tuple(RECIPES),
         before="fast",
     )
     minutes: float | None = setting(
-        None, "stop at the end of the first epoch after X minutes", POSITIVE, group="length"
+        None, "stop after X minutes, at the end of the current epoch", POSITIVE, group="length"
     )
     steps_per_epoch: int = setting(
         STEPS_FOR_SMALL,
-        f"steps in an epoch, best a multiple of {STEPS_PER_EXECUTION} (default: one pass over the data, "
-        f"rounded down to such a multiple; {STEPS_FOR_SMALL} for less than {SMALL_DATASET:,} images)",
+        f"train steps in an epoch; a multiple of {STEPS_PER_EXECUTION} is fastest (default: one pass over "
+        f"the data, rounded down to a multiple of {STEPS_PER_EXECUTION}; {STEPS_FOR_SMALL} for fewer than "
+        f"{SMALL_DATASET:,} images)",
         COUNT,
         group="length",
     )
     seed: int = setting(0, "seed of all random numbers", SEED)
     deterministic: bool = setting(
-        False, "compute the same bits in every run on a GPU too, without XLA and more slowly", before=False
+        False,
+        "give exactly the same results for the same settings, also on a GPU; slower, and without XLA",
+        before=False,
     )
     validation: bool = setting(
-        True, "measure the samples' quality after each epoch, or do not", before=False, group="run folder"
+        True,
+        "whether to measure the quality of the samples after each epoch",
+        before=False,
+        group="run folder",
     )
     checkpoint_every_epochs: int = setting(1, "save a checkpoint every N epochs", COUNT, group="run folder")
 
@@ -58,7 +69,7 @@ class Settings(Recipe):
         """Returns the settings of a new run.
 
         Args:
-            given: the settings that the command line names; the recipe gives the others.
+            given: the settings that the command line gives. The recipe supplies the other settings.
             dataset: the `gan.data.Dataset` to train on.
         """
         count = len(dataset.train_images)
@@ -77,13 +88,14 @@ class Settings(Recipe):
 
     @classmethod
     def read(cls, stored: dict) -> "Settings":
-        """Reads the settings of a config.json, which any version wrote and anyone may have edited.
+        """Reads the settings of a config.json.
 
-        A missing setting takes the value that the code used before the setting existed.
+        Any version may have written the file, and a user may have edited it. A missing setting gets the
+        value that the code used before the setting existed.
 
         Raises:
-            ValueError: one line, for a setting that is unknown or missing, or has a value that train.py does
-                not accept.
+            ValueError: with a message of one line, if a setting is unknown, is missing, or has a value that
+                train.py does not accept.
         """
         values = complete(stored)
         wrong = [f"{name} is missing" for name in FIELDS.keys() - values.keys()]
@@ -93,16 +105,20 @@ class Settings(Recipe):
             if not _accepts(name, value)
         ]
         if not wrong and (values["epochs"] is None) == (values["minutes"] is None):
-            wrong = [f"epochs={values['epochs']}, minutes={values['minutes']}; exactly one must be given"]
+            wrong = [
+                f"epochs={values['epochs']}, minutes={values['minutes']}: exactly one must be given, and the "
+                "other must be null"
+            ]
         if wrong:
             raise ValueError("; ".join(sorted(wrong)))
         return cls(**values)
 
     def resume(self, given: dict) -> "Settings":
-        """Returns the settings with those that the command line names.
+        """Returns the settings of a resumed run, with the changes that the command line gives.
 
         Raises:
-            ValueError: one line, for a setting that may not change.
+            ValueError: with a message of one line, if the command line changes a setting that is not in
+                `CHANGEABLE`.
         """
         refused = [
             f"{_say(name, value)} (the run has {_say(name, getattr(self, name))})"
@@ -110,22 +126,22 @@ class Settings(Recipe):
             if name not in CHANGEABLE and value != getattr(self, name)
         ]
         if refused:
-            raise ValueError(f"a resumed run keeps its settings; not {', '.join(refused)}")
+            raise ValueError(f"a resumed run keeps its settings: leave out {', '.join(refused)}")
         is_length_given = bool(given.keys() & {"epochs", "minutes"})
         length = {"epochs": None, "minutes": None} if is_length_given else {}
         changes = {name: value for name, value in given.items() if name in CHANGEABLE}
         return dataclasses.replace(self, **length | changes)
 
     def list_changes(self, before: "Settings") -> list[str]:
-        """Returns a line for each setting that differs from those before a resume."""
+        """Returns one line for each setting that differs from the settings before the resume."""
         return [
-            f"Changed:    {_say(name, value)} (it was {_say(name, getattr(before, name))})"
+            f"Changed:    {_say(name, value)} (before: {_say(name, getattr(before, name))})"
             for name, value in vars(self).items()
             if value != getattr(before, name)
         ]
 
     def describe_recipe(self) -> str:
-        """Returns the recipe, the settings that differ from it, and the length of the run, in one line."""
+        """Returns one line: the recipe, the settings that differ from it, and the length of the run."""
         recipe = vars(RECIPES[self.recipe])
         changed = "".join(
             f" {_say(name, getattr(self, name))}"
@@ -145,9 +161,9 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
 def complete(stored: dict) -> dict:
-    """Returns stored settings of any version with the names of today, and with the settings that they lack.
+    """Returns stored settings of any version with their current names, and adds the missing settings.
 
-    A missing setting takes the value that the code used before the setting existed.
+    A missing setting gets the value that the code used before the setting existed.
     """
     before = {name: field.metadata["before"] for name, field in FIELDS.items()}
     return {name: value for name, value in before.items() if value is not ALWAYS} | translate_old_keys(stored)
@@ -157,8 +173,8 @@ def add_flags(groups: dict[str, Any]) -> None:
     """Adds the flags of all settings.
 
     Args:
-        groups: for each group of settings, the group of an argparse parser that takes its flags. The
-            parser's `argument_default` must be `argparse.SUPPRESS`.
+        groups: the argparse group for each group of settings, by the name of the group. The
+            `argument_default` of the parser must be `argparse.SUPPRESS`.
     """
     either = groups["length"].add_mutually_exclusive_group()
     for name, field in sorted(FIELDS.items(), key=lambda item: item[0] != "recipe"):
@@ -174,12 +190,12 @@ def add_flags(groups: dict[str, Any]) -> None:
 
 
 def given_settings(options: argparse.Namespace) -> dict:
-    """Returns the settings that the command line names."""
+    """Returns the settings that the command line gives."""
     return {name: value for name, value in vars(options).items() if name in FIELDS}
 
 
 class _Switch(argparse.Action):
-    """The two flags of a setting: the first is true, the second false."""
+    """Handles the two flags of a setting: the first flag means true, the second flag means false."""
 
     def __init__(self, option_strings, dest, **kwargs):
         super().__init__(option_strings, dest, nargs=0, **kwargs)
@@ -189,7 +205,7 @@ class _Switch(argparse.Action):
 
 
 def _accepts(name: str, value) -> bool:
-    """Whether a stored value is one that its flag accepts."""
+    """Returns whether the flag of a setting accepts a stored value."""
     if name not in FIELDS or value is None:
         return name in ("epochs", "minutes")
     accepted = FIELDS[name].metadata["accepted"]
@@ -199,11 +215,11 @@ def _accepts(name: str, value) -> bool:
 
 
 def _describe_accepted(name: str) -> str:
-    """What a stored setting must be, after the words "is not"."""
+    """Returns the accepted values of a setting, for an error message after the words "is not"."""
     if name in REMOVED:
         return (
-            f"{REMOVED[name]!r}, and the setting was removed: the run cannot be resumed, but `python -m gan "
-            "evaluate` and `generate` still work on it"
+            f"{REMOVED[name]!r}, the only value that this version supports: the run cannot be resumed, but "
+            "`python -m gan evaluate` and `python -m gan generate` still accept the run"
         )
     if name not in FIELDS:
         return "a setting"
@@ -213,18 +229,18 @@ def _describe_accepted(name: str) -> str:
     return (
         f"one of {', '.join(accepted)}"
         if accepted
-        else {bool: "true or false", str: "a text"}[FIELDS[name].type]
+        else {bool: "true or false", str: "a string"}[FIELDS[name].type]
     )
 
 
 def _flags(name: str) -> list[str]:
-    """The flag of a setting, or the two of a setting that is true or false."""
+    """Returns the flag of a setting, or both flags of a setting that is true or false."""
     words, field = name.replace("_", "-"), FIELDS[name]
     return [f"--{words}"] + [field.metadata["off"] or f"--no-{words}"] * (field.type is bool)
 
 
 def _say(name: str, value) -> str:
-    """A setting in the words of the command line."""
+    """Returns a setting in the form of the command line, for example "--epochs 5"."""
     flags = _flags(name)
     if FIELDS[name].type is bool:
         return flags[not value]
@@ -232,7 +248,7 @@ def _say(name: str, value) -> str:
 
 
 def _help_with_default(field: dataclasses.Field) -> str:
-    """The help text with the default: the setting's own, or the recipes'."""
+    """Returns the help text with the default. Names each recipe that has another default than `fast`."""
     text, name = field.metadata["help"], field.name
     if "(default" in text or name == "minutes":
         return text

@@ -1,8 +1,8 @@
-"""Measures what a GAN's step, epoch, start and memory cost, as ratios: `python tests/benchmarks`.
+"""Measures the cost of a GAN's step, epoch, start and memory, as ratios: `python tests/benchmarks`.
 
-Everything compared is run in turn in this one run, so that a machine that others share slows both
-sides alike. A row says the median ratio over the rounds and its quartiles, the same ratio of CPU
-seconds, and what was measured in milliseconds. About seven minutes on two quiet cores.
+The compared programs run in turn, so other load on the machine slows all of them equally. A row has the
+median ratio over the rounds, the quartiles, the median ratio of CPU seconds, and the median time in
+milliseconds. The benchmarks take about seven minutes on two cores without other load.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SECTIONS = ("step", "schemes", "epoch", "generate", "start", "memory", "sizes")
-ROUNDS = {"start": 3, "sizes": 3, "schemes": 4}  # where not the default
+ROUNDS = {"start": 3, "sizes": 3, "schemes": 4}  # the other sections have the default
 
 
 def main() -> int:
-    """Runs the sections asked for and prints their tables; 1 where a target is missed."""
+    """Runs the chosen sections and prints their tables. Returns 1 if a target is missed, otherwise 0."""
     options = _parse()
     started = time.monotonic()
     rows = []
@@ -41,10 +41,15 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS)
+        "--only",
+        nargs="+",
+        choices=SECTIONS,
+        default=SECTIONS,
+        metavar="SECTION",
+        help=f"run these sections only: {', '.join(SECTIONS)} (default: all)",
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="how often all is run in turn")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there too")
+    parser.add_argument("--rounds", type=int, metavar="N", help="run all contenders in turn N times")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the rows to this file, as JSON")
     return parser.parse_args()
 
 
@@ -105,13 +110,13 @@ def _machine() -> dict:
 
 
 def _device(tf) -> str:
-    """The name of the GPU that TensorFlow uses, or CPU."""
+    """Returns the name of the GPU that TensorFlow uses, or "CPU"."""
     gpus = tf.config.list_physical_devices("GPU")
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"
 
 
 def _processor() -> str:
-    """Its name, where the system tells it."""
+    """Returns the name of the processor, or of its architecture if the system does not give a name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What callbacks and validation add to an epoch of MNIST, and `generate` to the bare generator."""
+"""Measures the share of callbacks and validation in the time of an epoch, and the cost of `generate`."""
 
 import contextlib
 import io
@@ -20,18 +20,21 @@ __all__ = ["measure_callbacks", "measure_generate"]
 
 STEPS_IN_EPOCH = 936  # one pass over MNIST
 STEPS_PER_EXECUTION = 8
-STEPS_RUN = 64  # the time of a step is their mean, without the first execution
-VALIDATION_IMAGES, VALIDATION_BATCH_SIZE = 5000, 250  # as train.py's
+STEPS_RUN = 64  # the time of a step is the mean over these steps, without the first execution
+VALIDATION_IMAGES, VALIDATION_BATCH_SIZE = 5000, 250  # as in train.py
 EPOCH, OURS, VALIDATION = "epoch", "callbacks of train.py, all", "validation, 5,000 images"
 
 
 def measure_callbacks(rounds: int) -> list[Row]:
-    """Fractions of an epoch. Steps are alike, so few are run, and their time taken times 936."""
+    """Measures the time of the callbacks and of validation, as fractions of an epoch.
+
+    All steps take about the same time. So only 64 steps run, and their time is scaled to 936 steps.
+    """
     metrics = [
         metric(load_classifier("mnist")) for metric in (FrechetDistance, ClassifierScore, ClassBalance)
     ]
     gan = make_gan(metrics=metrics, steps_per_execution=STEPS_PER_EXECUTION)
-    # The progress bar is to be drawn, though nobody sees it.
+    # The time for drawing the progress bar counts, so the bar is drawn into a buffer.
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         watched = _callbacks(Path(folder))
         clocks = {name: _HookClock(callback) for name, callback in watched.items()}
@@ -44,7 +47,7 @@ def measure_callbacks(rounds: int) -> list[Row]:
             callbacks=[*watched.values(), steps],
             verbose=1,
         )
-    samples = {name: epochs[1:] for name, epochs in steps.samples.items()}  # the first one traces
+    samples = {name: epochs[1:] for name, epochs in steps.samples.items()}  # the first epoch compiles
     rows = [compare("epoch", samples, name, EPOCH) for name in watched]
     return [
         compare("epoch", samples, OURS, EPOCH, at_most=0.02),
@@ -75,7 +78,7 @@ def _validation_data() -> tf.data.Dataset:
 
 
 class _HookClock:
-    """Adds up the seconds spent in the hooks that `fit` calls on a callback in every epoch."""
+    """Adds up the seconds that the hooks of a callback take in each epoch."""
 
     def __init__(self, callback: keras.callbacks.Callback):
         self.reset()
@@ -97,12 +100,15 @@ class _HookClock:
         return timed
 
     def per_epoch(self) -> Sample:
-        """The seconds in one epoch of MNIST."""
+        """Returns the seconds of the hooks in one epoch of MNIST."""
         return _sum([_scale(self.batches, STEPS_IN_EPOCH / STEPS_RUN), self.epoch])
 
 
 class _EpochClock(keras.callbacks.Callback):
-    """Samples of an epoch of MNIST and of its parts. It comes last, so the others' hooks are done."""
+    """Collects the times of an epoch of MNIST and of its parts.
+
+    This callback must be the last one of `fit`, so that the hooks of the other callbacks have run.
+    """
 
     def __init__(self, clocks: dict[str, _HookClock]):
         super().__init__()
@@ -142,7 +148,7 @@ def _scale(sample: Sample, factor: float) -> Sample:
 
 
 def measure_generate(rounds: int, count: int = 10_000) -> list[Row]:
-    """`generate` against the generator alone, compiled, in batches of the same size."""
+    """Compares `generate` with the compiled generator alone, in batches of the same size."""
     gan = make_gan()
     batch_size = 500  # divides the count
     latents = tf.random.normal((batch_size, gan.latent_dim))

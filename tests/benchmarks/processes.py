@@ -1,6 +1,6 @@
-"""What needs a process of its own: the time from a cold shell to the first step, and memory.
+"""Measures the time from the start of a process to the first step, and the memory of a process.
 
-Each script below runs in a fresh Python and prints what it found; of memory, as Linux tells it.
+Each script below runs in a new Python process and prints the measurement. Linux's /proc gives the memory.
 """
 
 import os
@@ -66,7 +66,7 @@ gan.fit(data, steps_per_epoch=20_000, verbose=0, callbacks=[Watch()])
 
 
 def measure_start(rounds: int) -> list[Row]:
-    """Whole processes in turn, the first of each left out (the disk's cache)."""
+    """Measures whole processes in turn. The first run of each contender only fills the disk cache."""
     contenders = {
         IMPORT: lambda: _clock_script(IMPORT),
         REFERENCE: lambda: _clock_script(FIRST_BARE_STEP),
@@ -82,22 +82,25 @@ def measure_start(rounds: int) -> list[Row]:
 
 
 def measure_memory(_: int) -> list[Row]:
-    """Once: growth over 19,000 steps of a tiny GAN, and the default's peak by its first step."""
+    """Measures the memory growth over 19,000 steps of a small GAN, and the peak memory of the default GAN.
+
+    The peak includes the first step of the default GAN. Each measurement runs once.
+    """
     lines = _run_script(LONG_FIT).splitlines()
     memory, clock = zip(*(map(float, line.split()) for line in lines), strict=True)
     first_steps, last_steps = clock[1] - clock[0], clock[3] - clock[2]
     bare, first = (_peak_mebibytes(script) for script in (IMPORT, FIRST_STEP))
     return [
-        _memory_row("after 20,000 steps", "after 1,000", memory[-1], memory[0], at_most=1.01),
+        _memory_row("after 20,000 steps", "after 1,000 steps", memory[-1], memory[0], at_most=1.01),
         Row(
             "memory",
-            "5,000 steps then",
-            "5,000 after 1,000",
+            "time of the last 5,000 steps",
+            "time of 5,000 steps after 1,000",
             last_steps / first_steps,
             amount=last_steps,
             unit="s",
         ),
-        _memory_row("peak by the first step", "by import tensorflow", first, bare),
+        _memory_row("peak up to the first step", "peak of import tensorflow", first, bare),
     ]
 
 
@@ -122,7 +125,7 @@ def _clock_script(script: str) -> Sample:
 
 
 def _clock_train() -> Sample:
-    """Until the progress bar shows the first steps, as someone at the terminal sees it."""
+    """Measures the time until the progress bar of train.py shows the first steps in a terminal."""
     with tempfile.TemporaryDirectory() as folder:
         program = [sys.executable, str(PROJECT / "train.py"), "--dataset", "digits"]
         program += ["--run-dir", f"{folder}/run"]
@@ -132,7 +135,7 @@ def _clock_train() -> Sample:
             try:
                 os.execv(program[0], program)
             finally:
-                os._exit(127)  # or this process would go on as a second benchmark
+                os._exit(127)  # otherwise, the child process would continue this benchmark
         _read_until(terminal, re.compile(rb"\b\d+/500\b"))
         os.kill(child, 9)
         os.waitpid(child, 0)
@@ -144,7 +147,7 @@ def _read_until(terminal: int, pattern: re.Pattern) -> None:
     seen = b""
     while not pattern.search(seen):
         if not (more := os.read(terminal, 1024)):
-            raise RuntimeError(f"it ended before: {seen.decode(errors='replace')}")
+            raise RuntimeError(f"train.py ended before the first step: {seen.decode(errors='replace')}")
         seen += more
 
 

@@ -1,11 +1,11 @@
-"""How many seconds of training bring the samples how near to real images: `python tests/benchmarks/race.py`.
+"""Measures the Fréchet distance against the training time: `python tests/benchmarks/race.py`.
 
     python tests/benchmarks/race.py tutorial --epochs 10
     python tests/benchmarks/race.py fast --unconditional --until 20
 
-The TensorFlow tutorial's networks, step and rates (https://www.tensorflow.org/tutorials/generative/dcgan)
-or one of our recipes, its rates as in the beginning; the clock stands still while the Fréchet distance of
-validation is measured.
+The contender `tutorial` has the networks, the train step and the learning rates of the TensorFlow tutorial
+(https://www.tensorflow.org/tutorials/generative/dcgan). Each other contender is a recipe of this project with
+constant learning rates. The training time does not include the time for measuring the Fréchet distance.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from steps import tutorial_discriminator, tutorial_generator
 from timing import now, since
 from training import TUTORIAL_BATCH_SIZE
 
-TEST_EVERY = 2  # test images, as in train.py
+TEST_EVERY = 2  # uses every second test image, as train.py does
 MEASURING_SEED = 0
 
 
 class Race(keras.callbacks.Callback):
-    """Measures the distance each few steps, prints it, and stops the training once it is near enough."""
+    """Prints the Fréchet distance every few steps. Stops the training at the distance `until`."""
 
     def __init__(self, classifier, test_images, labels, every_n_steps: int, until: float | None):
         super().__init__()
@@ -71,7 +71,7 @@ class Race(keras.callbacks.Callback):
 
 
 class SimultaneousGAN(GAN):
-    """A GAN whose two players learn from one pass of the discriminator, as in the tutorial."""
+    """Updates both networks from the same pass of the discriminator, as in the tutorial."""
 
     def train_step(self, data):
         real_images, _ = self._unpack(data)
@@ -134,18 +134,22 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("contender", choices=["tutorial", *RECIPES])
     parser.add_argument(
-        "--unconditional", action="store_true", help="make no use of the labels, as the tutorial"
+        "--unconditional", action="store_true", help="train without the labels, as the tutorial does"
     )
-    parser.add_argument("--dataset", default="mnist", metavar="NAME|PATH", help="as train.py's (mnist)")
-    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="at most (10)")
-    parser.add_argument("--until", type=float, metavar="DISTANCE", help="stop where this is reached")
-    parser.add_argument("--every", type=int, default=40, metavar="STEPS", help="how often to measure (40)")
+    parser.add_argument(
+        "--dataset", default="mnist", metavar="NAME|PATH", help="as for train.py (default: mnist)"
+    )
+    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="largest number of epochs (10)")
+    parser.add_argument("--until", type=float, metavar="DISTANCE", help="stop at this Fréchet distance")
+    parser.add_argument(
+        "--every", type=int, default=40, metavar="STEPS", help="measure every STEPS steps (default: 40)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument(
         "--policy",
         default="float32",
         choices=["float32", "mixed_bfloat16"],
-        help="Keras's (float32; the other is quicker where the processor has instructions for it)",
+        help="Keras's dtype policy (default: float32; mixed_bfloat16 is faster if the processor supports it)",
     )
     return parser.parse_args()
 

@@ -1,8 +1,8 @@
-"""Does another classifier rank runs alike? `python tests/benchmarks/second_classifier.py RUN RUN …`
+"""Compares two classifiers' rankings of runs: `python tests/benchmarks/second_classifier.py RUN RUN …`.
 
-All runs must have the same data. The metrics' own classifier is convolutional; the second one has dense
-layers only, and is trained here, in a minute. The latents have a seed that nothing else uses. The table
-also has a row for real training images.
+All runs must have the same data. The classifier of the metrics is convolutional. The second classifier has
+dense layers only, and this script trains it in about a minute. The latents have a seed that no other part of
+the project uses. The table also has a row for real training images.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FIGURES = ("Fréchet", "label acc.", "coverage")
 
 
 def main() -> None:
-    """Prints a row for each run, nearest first by the package's classifier."""
+    """Prints a row for each run. Sorts the runs by the Fréchet distance with the package's classifier."""
     parser = argparse.ArgumentParser(
         prog="python tests/benchmarks/second_classifier.py", description=__doc__.splitlines()[0]
     )
@@ -56,14 +56,14 @@ def _load_common_data(runs: list[Path]):
     configs = [RunFolder(run).read_whole_config() for run in runs]
     data = load(configs[0]["settings"]["dataset"])
     if {config["data"]["checksum"] for config in configs} != {data.checksum}:
-        raise ValueError("the runs were not all trained on the same data, which are still where they were")
+        raise ValueError("all runs must have the same data, and the data must still be at the same path")
     if data.test_labels is None:
-        raise ValueError(f"{data.source} has no labels to train a classifier with")
+        raise ValueError(f"{data.source} has no test labels: use runs with labeled test data")
     return data
 
 
 def _measure(extractor, drawn: dict, labels: dict, data) -> dict[str, tuple]:
-    """One classifier's figures of each run: distance, label accuracy, coverage."""
+    """Returns the Fréchet distance, label accuracy and coverage of each run, with one classifier."""
     reference, _ = extractor(data.test_images)
     table = {}
     for name, images in drawn.items():
@@ -78,7 +78,7 @@ def _measure(extractor, drawn: dict, labels: dict, data) -> dict[str, tuple]:
 
 def _print(tables: list[dict], accuracies: list[float]) -> None:
     width = max(map(len, tables[0])) + 2
-    right = [f"right on {accuracy:.2%} of the test images" for accuracy in accuracies]
+    right = [f"test accuracy {accuracy:.2%}" for accuracy in accuracies]
     print(f"{'':{width}}{right[0]:>36}{right[1]:>36}")
     print(f"{'':{width}}" + "".join(f"{figure:>12}" for figure in FIGURES * 2))
     for name in sorted(tables[0], key=lambda name: tables[0][name][0]):
@@ -93,7 +93,7 @@ def _percent(value: float | None) -> str:
 
 
 def _train_dense_classifier(data) -> keras.Model:
-    """A multilayer perceptron, with logits and the 64 activations before them as its outputs."""
+    """Trains a multilayer perceptron. Returns a model with two outputs: the 64 features and the logits."""
     keras.utils.set_random_seed(SEED)
     layers = keras.layers
     images = x = keras.Input(data.image_shape)

@@ -1,4 +1,4 @@
-"""Whether time follows arithmetic: batches from 16 to 1024, base filters from one to four times."""
+"""Compares the time per multiplication for batches of 16 to 1024 images and for 32 to 128 base filters."""
 
 import math
 
@@ -14,7 +14,10 @@ REFERENCE = (64, 32)
 
 
 def measure_sizes(rounds: int) -> list[Row]:
-    """Time per arithmetic, over that of the default batch and base_filters: 1 where all cost the same."""
+    """Compares the time per multiplication with the time for the default batch size and base_filters.
+
+    All ratios are 1 if the time is proportional to the number of multiplications.
+    """
     contenders, arithmetic = {}, {}
     for batch_size, base_filters in SIZES:
         gan = make_gan(base_filters=base_filters, penalty=None)
@@ -31,19 +34,20 @@ def measure_sizes(rounds: int) -> list[Row]:
 
 
 def _name(batch_size: int, base_filters: int) -> str:
-    return f"batch {batch_size}, base_filters {base_filters}, per arithmetic"
+    return f"batch {batch_size}, base_filters {base_filters}, per multiplication"
 
 
 def _multiplications_of_step(gan) -> int:
-    """For one image: three passes of the generator (one forward, two backward), eight of the discriminator.
+    """Returns the number of multiplications of a train step for one image.
 
-    The discriminator goes forward three times, back to its weights twice, and back to its input three times.
+    The generator has three passes: one forward pass and two backward passes. The discriminator has eight
+    passes: three forward, two backward to the weights, and three backward to the input.
     """
     return 3 * _multiplications(gan.generator) + 8 * _multiplications(gan.discriminator)
 
 
 def _multiplications(network) -> int:
-    """One forward pass of one image."""
+    """Returns the number of multiplications of one forward pass of one image."""
     total = 0
     for layer in network.layers:
         if isinstance(layer, layers.Conv2DTranspose):

@@ -1,7 +1,7 @@
-"""Train steps to compare with, each as bare as it can be: a compiled function, and nothing around it.
+"""Contains train steps for comparisons. Each step is a compiled function without other code around it.
 
-All learn from the same constant batch; their optimizer is TensorFlow's own fused Adam kernel, one call
-a variable, unless they are someone else's, who use Keras's.
+All steps train on the same constant batch. `bare_step` uses TensorFlow's fused Adam kernel, with one call for
+each variable. The steps from other projects use Keras's Adam.
 """
 
 import keras
@@ -24,7 +24,7 @@ LEARNING_RATE, BETA_1, BETA_2 = 1e-3, 0.5, 0.999
 
 
 class Batch:
-    """One batch of noise in the place of images, with labels where there are classes."""
+    """Holds one batch of noise instead of images, with labels if there are classes."""
 
     def __init__(self, size: int, num_classes: int | None, image_shape=(28, 28, 1)):
         rng = np.random.default_rng(0)
@@ -36,11 +36,11 @@ class Batch:
         self.latents = tf.constant(rng.standard_normal((size, LATENT_DIM)), tf.float32)
 
     def beside(self, inputs):
-        """The inputs as the networks take them: with the labels where there are any."""
+        """Returns the inputs of a network: `inputs`, and the labels if there are labels."""
         return inputs if self.labels is None else [inputs, self.labels]
 
     def beside_twice(self, inputs):
-        """The same for two batches joined to one."""
+        """Does the same as `beside` for two batches that are joined to one batch."""
         return inputs if self.labels is None else [inputs, tf.concat([self.labels, self.labels], 0)]
 
 
@@ -65,12 +65,12 @@ class _FusedAdam:
 
 
 def bare_step(generator, discriminator, batch: Batch, r1_weight: float | None = 0.3, join=False):
-    """The floor: the passes that our step needs, forward and backward, and both updates.
+    """Makes the smallest step: the forward and backward passes that a step of `GAN` needs, and both updates.
 
     Args:
-        r1_weight: of the penalty R1, as `GAN.compile` has it by itself; None for no penalty.
-        join: whether the discriminator sees real and fake images as one batch, or two; as one is for
-            the time alone, for a `MinibatchDeviation` of both teaches the wrong thing.
+        r1_weight: weight of the R1 penalty. The default is the weight in `GAN.compile`. None: no penalty.
+        join: whether the discriminator gets real and fake images as one batch. A joined batch is good for
+            timing only: `MinibatchDeviation` would mix real and fake images.
     """
     generator_adam = _FusedAdam(generator.trainable_variables)
     discriminator_adam = _FusedAdam(discriminator.trainable_variables)
@@ -106,11 +106,11 @@ def bare_step(generator, discriminator, batch: Batch, r1_weight: float | None = 
 
 
 def textbook_step(generator, discriminator, batch: Batch):
-    """The step of the keras.io guide's GAN, https://keras.io/guides/custom_train_step_in_tensorflow/.
+    """Makes the step of the keras.io guide, https://keras.io/guides/custom_train_step_in_tensorflow/.
 
-    The discriminator learns from images made for it, joined with the real ones; then new images are
-    made for the generator to learn from. (The networks are told that they train, which the guide
-    forgets; its noise on the labels is left out.)
+    The discriminator trains on fake images and real images in one joined batch. Then the generator trains on
+    new fake images. There are two differences from the guide: the networks are called with `training=True`,
+    and the labels have no noise.
     """
     generator_adam, discriminator_adam = _keras_adam(LEARNING_RATE), _keras_adam(LEARNING_RATE)
 
@@ -136,7 +136,7 @@ def textbook_step(generator, discriminator, batch: Batch):
 
 
 def tutorial_step(generator, discriminator, batch: Batch):
-    """The step of TensorFlow's DCGAN tutorial, https://www.tensorflow.org/tutorials/generative/dcgan."""
+    """Makes the step of the TensorFlow tutorial, https://www.tensorflow.org/tutorials/generative/dcgan."""
     generator_adam, discriminator_adam = _keras_adam(1e-4), _keras_adam(1e-4)
 
     @tf.function
@@ -159,7 +159,7 @@ def tutorial_step(generator, discriminator, batch: Batch):
 
 
 def tutorial_generator() -> keras.Model:
-    """The tutorial's generator, layer by layer."""
+    """Builds the generator of the tutorial."""
     return keras.Sequential(
         [
             keras.Input((LATENT_DIM,)),
@@ -179,7 +179,7 @@ def tutorial_generator() -> keras.Model:
 
 
 def tutorial_discriminator() -> keras.Model:
-    """The tutorial's discriminator, layer by layer."""
+    """Builds the discriminator of the tutorial."""
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),

@@ -1,4 +1,4 @@
-"""Ratios that a shared and noisy machine cannot spoil: everything compared is run turn by turn."""
+"""Measures ratios of times. The compared calls run in turn, so other load on the machine slows all calls."""
 
 import dataclasses
 import statistics
@@ -13,27 +13,27 @@ __all__ = ["Contender", "Row", "Sample", "compare", "fit_contender", "interleave
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Seconds that one unit of work took: by the clock, and of all cores together."""
+    """Holds the seconds of one unit of work: wall time, and CPU time of all cores."""
 
     wall: float
     cpu: float
 
 
-Contender = Callable[[], Sample]
+Contender = Callable[[], Sample]  # runs one of the compared calls and returns its time
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table: a measure over a reference, round by round.
+    """Holds one row of the table: the ratio of a measurement to a reference.
 
     Attributes:
-        section: the part of the benchmark that it belongs to.
-        what: what was measured.
-        over: what it is divided by.
-        ratio: the median over the rounds; `low` and `high` are the quartiles,
-            or None of what was measured once.
-        cpu_ratio: the same of CPU seconds, or None where they were not measured.
-        amount: how much that was, the median, in `unit`s.
+        section: the section of the benchmarks.
+        what: the name of the measurement.
+        over: the name of the reference.
+        ratio: the median ratio over the rounds. `low` and `high` are the quartiles, or None for a single
+            measurement.
+        cpu_ratio: the median ratio of CPU seconds, or None if CPU seconds were not measured.
+        amount: the median measurement, in `unit`.
         at_most, at_least: the target, if there is one.
     """
 
@@ -51,26 +51,26 @@ class Row:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is reached; None without one."""
+        """Returns whether the ratio meets the target, or None if there is no target."""
         if self.at_most is not None:
             return self.ratio <= self.at_most
         return None if self.at_least is None else self.ratio >= self.at_least
 
 
 def now() -> Sample:
-    """Reads the clocks, after every device has done its work: a call returns before a GPU has done it."""
+    """Reads the clocks after all devices have finished. A call can return before a GPU has finished."""
     tf.test.experimental.sync_devices()
     return Sample(time.perf_counter(), time.process_time())
 
 
 def since(then: Sample) -> Sample:
-    """Returns the seconds since the clocks were read, after every device has done its work."""
+    """Returns the seconds since `then`, after all devices have finished."""
     current = now()
     return Sample(current.wall - then.wall, current.cpu - then.cpu)
 
 
 def repeat(work: Callable[[], object], count: int) -> Contender:
-    """Makes a contender of a call: the mean of `count` in a row."""
+    """Makes a contender that measures the mean time of `count` calls in a row."""
 
     def measure() -> Sample:
         begin = now()
@@ -83,7 +83,7 @@ def repeat(work: Callable[[], object], count: int) -> Contender:
 
 
 def fit_contender(gan, dataset, steps: int) -> Contender:
-    """A step of `fit`: the mean of `steps` within one epoch, whose first steps are left out."""
+    """Makes a contender that measures the mean time of `steps` steps of `fit`, after warm-up steps."""
     warm_up = min(8, steps)
 
     def measure() -> Sample:
@@ -108,9 +108,9 @@ class _StepClock(keras.callbacks.Callback):
 
 
 def interleave(contenders: dict[str, Contender], rounds: int) -> dict[str, list[Sample]]:
-    """Runs all in turn, `rounds` times after one round of warm-up that is left out.
+    """Runs all contenders in turn, `rounds` times. A warm-up round comes first and does not count.
 
-    Every second round goes backwards, so that none gains by its neighbor.
+    The order is reversed after each round, because a contender can affect the contender after it.
     """
     for measure in contenders.values():
         measure()
@@ -126,7 +126,7 @@ def interleave(contenders: dict[str, Contender], rounds: int) -> dict[str, list[
 def compare(
     section: str, samples: dict[str, list[Sample]], what: str, over: str, scale: float = 1.0, **target
 ) -> Row:
-    """The row of one contender over another, the ratios multiplied by `scale`."""
+    """Returns the row for the ratio of one contender to another. Multiplies the ratios by `scale`."""
     pairs = list(zip(samples[what], samples[over], strict=True))
     ratios = sorted(scale * a.wall / b.wall for a, b in pairs)
     return Row(

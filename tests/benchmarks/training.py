@@ -1,4 +1,4 @@
-"""The train step through `fit`, beside its floor, other schemes, and other people's steps."""
+"""Compares the train step of `fit` with the bare step, other options, and the steps of other projects."""
 
 import keras
 import numpy as np
@@ -26,19 +26,19 @@ __all__ = [
     "measure_schemes",
 ]
 
-BATCH_SIZE, NUM_CLASSES = 64, 10  # as train.py's
+BATCH_SIZE, NUM_CLASSES = 64, 10  # as in train.py
 TUTORIAL_BATCH_SIZE = 256
-IMAGES = 60_000  # as many as MNIST has
-STEPS = 24  # in a row, about half a second
-FIT, LOOP, FLOOR = "fit", "bare loop over its step", "floor"
+IMAGES = 60_000  # the number of training images of MNIST
+STEPS = 24  # steps in a row for one sample
+FIT, LOOP, FLOOR = "fit", "loop over the step of fit", "bare step"
 GROUPED = "fit, 8 steps per execution (train.py)"
 PLAIN = "fit, no penalty"
-PIPELINE, TEXTBOOK = "input pipeline alone", "textbook's step"
+PIPELINE, TEXTBOOK = "input pipeline alone", "keras.io guide's step"
 TUTORIAL, TUTORIAL_HERE = "tutorial's step and networks, per image", "tutorial's step, our networks"
 
 
 def make_networks(base_filters: int = 32) -> tuple[keras.Model, keras.Model]:
-    """The default generator and discriminator, fresh ones each time."""
+    """Builds a new generator and a new discriminator with the default options."""
     return (
         build_generator(latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, base_filters=base_filters),
         build_discriminator(num_classes=NUM_CLASSES, base_filters=base_filters),
@@ -46,7 +46,7 @@ def make_networks(base_filters: int = 32) -> tuple[keras.Model, keras.Model]:
 
 
 def make_gan(base_filters: int = 32, ema_half_life_images: float | None = 10_000, **compile_arguments) -> GAN:
-    """The default GAN, as train.py makes it of MNIST, but for Keras's one step per execution."""
+    """Makes the GAN that train.py makes for MNIST, but with Keras's default of one step per execution."""
     networks = make_networks(base_filters)
     gan = GAN(*networks, num_classes=NUM_CLASSES, ema_half_life_images=ema_half_life_images)
     gan.compile(**compile_arguments)
@@ -54,14 +54,14 @@ def make_gan(base_filters: int = 32, ema_half_life_images: float | None = 10_000
 
 
 def make_dataset(batch_size: int = BATCH_SIZE):
-    """Noise in MNIST's place, through our pipeline."""
+    """Returns batches of noise instead of MNIST, from `gan.data.pipeline`."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, 28, 28, 1), np.uint8)
     return pipeline(images, rng.integers(0, NUM_CLASSES, IMAGES), batch_size=batch_size, seed=0)
 
 
 def measure_rivals(rounds: int) -> list[Row]:
-    """Our step against its floor, its pipeline, the textbook's and the tutorial's."""
+    """Compares the step of `fit` with the bare step, the pipeline, and the steps of other projects."""
     samples = interleave(_rivals(), rounds)
     section = "step"
     per_image = BATCH_SIZE / TUTORIAL_BATCH_SIZE
@@ -98,7 +98,7 @@ def _rivals() -> dict[str, Contender]:
 
 
 def measure_schemes(rounds: int) -> list[Row]:
-    """What each choice of `compile` costs, through `fit`; and ways to run the same arithmetic, bare."""
+    """Compares options of the GAN in `fit`, and the bare step with and without a joined batch."""
     dataset, batch = make_dataset(), Batch(BATCH_SIZE, NUM_CLASSES)
     choices = {
         "no penalty": {"penalty": None},
@@ -108,19 +108,19 @@ def measure_schemes(rounds: int) -> list[Row]:
         "jit_compile": {"jit_compile": True},
     }
     contenders = {FIT: fit_contender(make_gan(), dataset, STEPS)}
-    contenders["no average"] = fit_contender(make_gan(ema_half_life_images=None), dataset, STEPS)
+    contenders["no moving average"] = fit_contender(make_gan(ema_half_life_images=None), dataset, STEPS)
     for name, arguments in choices.items():
         contenders[name] = fit_contender(make_gan(**arguments), dataset, STEPS)
     keras.config.set_dtype_policy("mixed_bfloat16")
     contenders["mixed_bfloat16"] = fit_contender(make_gan(), dataset, STEPS)
     keras.config.set_dtype_policy("float32")
     contenders[FLOOR] = repeat(bare_step(*make_networks(), batch), STEPS)
-    contenders["floor, real and fake as one batch"] = repeat(
+    contenders["bare step, real and fake as one batch"] = repeat(
         bare_step(*make_networks(), batch, join=True), STEPS
     )
     samples = interleave(contenders, rounds)
     return [
-        compare("schemes", samples, name, FLOOR if name.startswith("floor") else FIT)
+        compare("schemes", samples, name, FLOOR if name.startswith(FLOOR) else FIT)
         for name in contenders
         if name not in (FIT, FLOOR)
     ]

@@ -1,8 +1,8 @@
-"""The train step of two versions in turn: `python tests/benchmarks/versions.py OTHER_CHECKOUT`.
+"""Compares the train steps of two versions: `python tests/benchmarks/versions.py OTHER_CHECKOUT`.
 
-Each version runs in a process of its own, with the default networks, conditional, batches of 64, eight steps
-per execution; one process waits while the other measures. It prints a line for each pair, and the median
-ratio this / other. About five minutes on two cores.
+Each version runs in a separate process, with the default conditional networks, batches of 64 and eight steps
+per execution. One process waits while the other process measures. The script prints a line for each pair of
+measurements, and the median ratio this / other. The script takes about five minutes on two cores.
 """
 
 import argparse
@@ -37,18 +37,18 @@ print(flush=True)
 for line in sys.stdin:
     wall, cpu = time.perf_counter(), time.process_time()
     gan.fit(dataset, steps_per_epoch=steps, verbose=0)
-    tf.test.experimental.sync_devices()  # a GPU may still be at work
+    tf.test.experimental.sync_devices()  # waits for the GPU
     seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     print(json.dumps({name: value / steps for name, value in seconds.items()}), flush=True)
 """
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures both versions in pairs and prints the ratios."""
     options = _parse()
     versions = [_start(folder, options.steps) for folder in (HERE, options.other)]
     for version in versions:
-        version.stdout.readline()  # it has compiled its step
+        version.stdout.readline()  # waits until the version has compiled its step
     pairs = []
     for number in range(options.pairs):
         order = versions if number % 2 == 0 else versions[::-1]
@@ -57,7 +57,7 @@ def main() -> None:
         this, other = pairs[-1]
         ratios = {name: this[name] / other[name] for name in this}
         print(f"pair {number + 1}: {this['wall'] * 1000:.1f} ms / {other['wall'] * 1000:.1f} ms = ", end="")
-        print(f"{ratios['wall']:.3f}; of CPU seconds {ratios['cpu']:.3f}", flush=True)
+        print(f"{ratios['wall']:.3f}; ratio of CPU seconds {ratios['cpu']:.3f}", flush=True)
     for name in ("wall", "cpu"):
         ratios = sorted(this[name] / other[name] for this, other in pairs)
         low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
@@ -70,9 +70,9 @@ def main() -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("other", type=Path, metavar="OTHER_CHECKOUT", help="folder of the other version")
-    parser.add_argument("--pairs", type=int, default=8, metavar="N", help="how many pairs (default: 8)")
+    parser.add_argument("--pairs", type=int, default=8, metavar="N", help="number of pairs (default: 8)")
     parser.add_argument(
-        "--steps", type=int, default=96, metavar="N", help="steps to measure at once, a multiple of 8"
+        "--steps", type=int, default=96, metavar="N", help="steps in a measurement, a multiple of 8"
     )
     return parser.parse_args()
 

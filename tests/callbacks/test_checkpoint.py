@@ -9,7 +9,7 @@ from conftest import STEPS, assert_same_state, fit, make_gan
 
 
 class Pretend(keras.callbacks.Callback):
-    """Puts chosen values of a metric into the logs, ahead of the checkpoint."""
+    """Puts chosen values of a metric into the logs, before the checkpoint reads the logs."""
 
     def __init__(self, values):
         super().__init__()
@@ -30,7 +30,7 @@ def epochs_in(folder):
 @pytest.mark.exact
 def test_a_restored_model_goes_on_to_the_same_bits(gan, num_classes, tmp_path):
     fit(gan, epochs=3, callbacks=[Checkpoint(tmp_path)])
-    (tmp_path / "epoch_0003.json").unlink()  # as if killed before it was written
+    (tmp_path / "epoch_0003.json").unlink()  # as if the process died before it wrote this file
     resumed = make_gan(num_classes)
     checkpoint = Checkpoint(tmp_path)
     assert checkpoint.restore(resumed) == 2
@@ -41,7 +41,7 @@ def test_a_restored_model_goes_on_to_the_same_bits(gan, num_classes, tmp_path):
 
 def test_a_checkpoint_of_other_networks_is_named(tmp_path):
     fit(make_gan(num_classes=3), callbacks=[Checkpoint(tmp_path)])
-    with pytest.raises(ValueError, match=r"epoch_0001.weights.h5 is whole, but of a model with other layers"):
+    with pytest.raises(ValueError, match="is not damaged, but belongs to a model with other layers"):
         Checkpoint(tmp_path).restore(make_gan())
 
 
@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_falls_back_with_a_warning(tmp_path):
 
 def test_a_new_training_is_kept_from_pushing_out_an_old_one(tmp_path):
     fit(make_gan(), epochs=2, callbacks=[Checkpoint(tmp_path)])
-    with pytest.raises(ValueError, match="holds checkpoints up to epoch 2, and training starts at 0"):
+    with pytest.raises(ValueError, match="contains checkpoints up to epoch 2, but training starts at 0"):
         fit(make_gan(), epochs=1, callbacks=[Checkpoint(tmp_path)])
     assert epochs_in(tmp_path) == [1, 2]
 
@@ -118,7 +118,7 @@ def test_a_new_training_is_kept_from_pushing_out_an_old_one(tmp_path):
 def test_training_taken_up_from_before_supersedes_what_came_after(tmp_path):
     gan, checkpoint = make_gan(), Checkpoint(tmp_path)
     fit(gan, epochs=3, callbacks=[checkpoint])
-    fit(gan, epochs=1, callbacks=[checkpoint])  # counts from 0 again
+    fit(gan, epochs=1, callbacks=[checkpoint])  # epochs count from 0 again
     assert epochs_in(tmp_path) == [1]
     assert checkpoint.restore(make_gan()) == 1
 

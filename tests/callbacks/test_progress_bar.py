@@ -1,4 +1,4 @@
-"""What the progress bar prints."""
+"""Tests the output of the progress bar."""
 
 import re
 import time
@@ -13,7 +13,7 @@ COMPILATION = 3.0  # seconds
 
 
 class SlowFirstStep(keras.callbacks.Callback):
-    """The first step of the first epoch takes the seconds of a compilation."""
+    """Makes the first step of the first epoch as slow as a compilation."""
 
     is_first = True
 

@@ -1,4 +1,4 @@
-"""SampleGrid, TensorBoardSamples and what they share."""
+"""Tests SampleGrid, TensorBoardSamples and the code that they share."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks import ProgressBar, SampleGrid, TensorBoardSamples
-from conftest import STEPS, fit, make_dataset, make_gan, make_images
+from conftest import STEPS, fit, make_dataset, make_gan, make_images, size_of
 
 
 def names_in(folder):
@@ -23,7 +23,7 @@ def pixels(path):
 
 
 def summaries(folder):
-    """{tag: {step: picture}} of the image summaries in a folder."""
+    """Returns the image summaries in a folder as {tag: {step: picture}}."""
     events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
     return {
         tag: {
@@ -35,7 +35,7 @@ def summaries(folder):
 
 
 def test_grid_writes_every_epoch_before_training_too(gan, tmp_path):
-    fit(gan, epochs=2, callbacks=[SampleGrid(tmp_path / "new" / "folder", columns=4)])
+    fit(gan, epochs=2, callbacks=[SampleGrid(tmp_path / "new" / "folder", columns=4, scale=1)])
     folder = tmp_path / "new" / "folder"
     assert names_in(folder) == ["epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "epochs.gif"]
     rows = gan.num_classes or 10
@@ -43,8 +43,19 @@ def test_grid_writes_every_epoch_before_training_too(gan, tmp_path):
     assert not np.array_equal(pixels(folder / "epoch_0001.png"), pixels(folder / "epoch_0002.png"))
 
 
+def test_small_images_are_enlarged_and_a_resumed_fit_keeps_the_scale(tmp_path):
+    fit(make_gan(), callbacks=[SampleGrid(tmp_path / "one", rows=2, columns=2, scale=3)])
+    fit(make_gan(), epochs=2, start_step=STEPS, callbacks=[SampleGrid(tmp_path / "one", rows=2, columns=2)])
+    fit(make_gan(), callbacks=[SampleGrid(tmp_path / "two", rows=2, columns=2)])
+    for name in ("epoch_0000.png", "epoch_0002.png", "epochs.gif"):
+        assert size_of(tmp_path / "one" / name) == (54, 54)
+    assert size_of(tmp_path / "two" / "epoch_0001.png") == (7 * 18, 7 * 18)
+    square = pixels(tmp_path / "two" / "epoch_0001.png")[:7, :7]
+    assert (square == square[0, 0]).all()
+
+
 def test_the_film_shows_every_epoch(tmp_path):
-    fit(make_gan(), epochs=3, callbacks=[SampleGrid(tmp_path, columns=2, rows=2)])
+    fit(make_gan(), epochs=3, callbacks=[SampleGrid(tmp_path, columns=2, rows=2, scale=1)])
     with Image.open(tmp_path / "epochs.gif") as film:
         assert film.n_frames == 4
         assert film.size == (18, 18)
@@ -55,7 +66,7 @@ def test_the_film_shows_every_epoch(tmp_path):
 def test_the_same_latents_at_every_epoch(tmp_path):
     decoder = keras.Sequential([keras.Input((5,)), keras.layers.Dense(16, "tanh")])
     decoder.add(keras.layers.Reshape((4, 4, 1)))
-    decoder.compile(keras.optimizers.SGD(0.0), "mse")  # it never changes, so its samples may not either
+    decoder.compile(keras.optimizers.SGD(0.0), "mse")  # its weights never change, so its samples must not
     latents, images = np.zeros((8, 5), np.float32), np.zeros((8, 4, 4, 1), np.float32)
     decoder.fit(latents, images, epochs=2, verbose=0, callbacks=[SampleGrid(tmp_path)])
     for epoch in (1, 2):
@@ -66,7 +77,7 @@ def test_the_same_latents_at_every_epoch(tmp_path):
 
 def test_a_row_for_each_class(tmp_path):
     gan = make_gan(3)
-    grid = SampleGrid(tmp_path, columns=5)
+    grid = SampleGrid(tmp_path, columns=5, scale=1)
     fit(gan, callbacks=[grid])
     expected = gan([grid.latents, np.repeat([0, 1, 2], 5)])
     row = (np.asarray(expected[5:10]) + 1) * 127.5  # class 1
@@ -92,7 +103,7 @@ def test_a_resumed_fit_goes_on_with_the_numbers(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_real_images_in_either_range(tmp_path, dtype):
     real = make_images() if dtype == np.uint8 else make_images().astype(dtype) / 127.5 - 1
-    fit(make_gan(), callbacks=[SampleGrid(tmp_path, columns=3, rows=2, real_images=real)])
+    fit(make_gan(), callbacks=[SampleGrid(tmp_path, columns=3, rows=2, scale=1, real_images=real)])
     grid = pixels(tmp_path / "real.png")
     assert grid.shape == pixels(tmp_path / "epoch_0000.png").shape
     np.testing.assert_array_equal(grid[:8, :8], make_images()[0, ..., 0])
@@ -100,7 +111,7 @@ def test_real_images_in_either_range(tmp_path, dtype):
 
 def test_tensorboard_shows_samples_and_real_images(gan, tmp_path):
     real = make_images()
-    fit(gan, epochs=2, callbacks=[TensorBoardSamples(tmp_path, columns=3, rows=2, real_images=real)])
+    fit(gan, epochs=2, callbacks=[TensorBoardSamples(tmp_path, columns=3, rows=2, scale=1, real_images=real)])
     shown = summaries(tmp_path)
     assert sorted(shown) == ["samples/generated", "samples/real"]
     assert sorted(shown["samples/generated"]) == [0, 1, 2]
@@ -169,7 +180,7 @@ def test_any_keras_model_from_latents_to_images_will_do(tmp_path):
     )
     decoder.compile("sgd", "mse")
     latents, images = np.zeros((8, 5), np.float32), np.zeros((8, 4, 4, 3), np.float32)
-    callbacks = [SampleGrid(tmp_path, columns=2), TensorBoardSamples(tmp_path / "logs")]
+    callbacks = [SampleGrid(tmp_path, columns=2, scale=1), TensorBoardSamples(tmp_path / "logs")]
     decoder.fit(latents, images, verbose=0, callbacks=callbacks)
     assert pixels(tmp_path / "epoch_0001.png").shape == (10 * 6 - 2, 2 * 6 - 2, 3)
 

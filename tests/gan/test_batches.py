@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` are given: usable data train, other data get one line, whatever kind they are."""
+"""Tests the data checks of `fit` and `evaluate`. Every wrong kind of data raises an error of one line."""
 
 import warnings
 
@@ -38,7 +38,7 @@ def as_dataset(*arrays):
 
 
 def as_unknown_sides(*arrays):
-    """As `decode_png` makes them."""
+    """Makes a dataset of images with unknown sides, as `decode_png` does."""
     shapes = [[None] * array.ndim for array in arrays]
 
     def forget(*parts):
@@ -49,7 +49,7 @@ def as_unknown_sides(*arrays):
 
 
 class Counter(GAN):
-    """Counts its steps and learns nothing: the checks come before the step."""
+    """Counts its steps and does not learn. The data are checked before the step."""
 
     def train_step(self, data):
         self.step.assign_add(1)
@@ -101,7 +101,7 @@ WRONG = {
         "needs batches of .*argmax",
     ),
     "labels as text": ((FLOATS, LABELS.astype(str)), "Labels must be integers"),
-    "labels as floats": ((FLOATS, LABELS.astype(np.float32)), "Labels must be integers.*astype.*float32"),
+    "labels as floats": ((FLOATS, LABELS.astype(np.float32)), "Labels must be integers.*float32.*astype"),
     "no labels": ((FLOATS,), r"needs batches of \(images, labels\).*\(batch, 8, 8, 1\)"),
     "another size": ((FLOATS.repeat(2, axis=1), LABELS), r"\(batch, 8, 8, 1\)"),
     "weights": ((FLOATS, LABELS, np.ones(40, np.float32)), "cannot use sample or class weights"),
@@ -138,7 +138,7 @@ def test_a_wrong_label_late_in_the_data_is_found():
     gan = make_gan(3)
     with pytest.raises(ValueError, match=r"0\.\.2.*to 3"):
         gan.fit(as_dataset(FLOATS, labels), verbose=0)
-    assert int(gan.step) >= 3  # those before it were drawn once, and used
+    assert int(gan.step) >= 3  # the batches before the wrong one were used
 
 
 def test_the_data_are_drawn_once():

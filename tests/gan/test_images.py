@@ -28,6 +28,22 @@ def test_grid_lays_out_row_by_row(channels):
     assert not grid[2].any()
 
 
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (5, 3), (56, 40)])
+@pytest.mark.parametrize("scale", [1, 2, 3, 7])
+def test_a_grid_of_any_scale_is_split_into_its_images(shape, scale):
+    tiles = np.random.default_rng(0).integers(0, 256, (6, *shape, 3), np.uint8)
+    grid = images.make_grid(tiles, columns=3, scale=scale)
+    assert grid.shape == (scale * (2 * shape[0] + 2), scale * (3 * shape[1] + 4), 3)
+    np.testing.assert_array_equal(images.split_grid(grid, *shape).reshape(tiles.shape), tiles)
+    with pytest.raises(ValueError, match="has another size"):
+        images.split_grid(grid[:-1], *shape)
+
+
+def test_small_images_are_enlarged_to_56_pixels():
+    sides = {8: 7, 28: 2, 32: 2, 48: 2, 56: 1, 64: 1}
+    assert {side: images.readable_scale(side, side) for side in sides} == sides
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png_holds_the_pixels(channels):
     image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)

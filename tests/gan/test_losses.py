@@ -22,7 +22,7 @@ def cross_entropy(real, fake):
     return -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(fake)))
 
 
-# As the papers write them: (discriminator's, generator's), both to be minimized.
+# The formulas of the papers: (discriminator loss, generator loss). Each player minimizes its own loss.
 FORMULAS = {
     "non_saturating": (cross_entropy, lambda real, fake: -mean(np.log(sigmoid(fake)))),
     "minimax": (cross_entropy, lambda real, fake: mean(np.log(1 - sigmoid(fake)))),
@@ -43,7 +43,7 @@ FORMULAS = {
 
 
 def slopes(formula, real, fake):
-    """The formula's derivatives by both logits, by central differences."""
+    """Computes the derivatives of the formula with respect to both logits, by central differences."""
     found = []
     for which in (0, 1):
         logits = [real.astype(np.float64), fake.astype(np.float64)]

@@ -29,7 +29,7 @@ LOGS = {"loss", "d_loss", "g_loss", "real_logits", "fake_logits"}
 
 
 class MeanDifference(keras.metrics.Metric):
-    """The difference of the mean pixels: the smallest metric of quality."""
+    """Computes the difference of the mean pixels, as an example of a metric."""
 
     def __init__(self, name="mean_difference", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -43,7 +43,7 @@ class MeanDifference(keras.metrics.Metric):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Copies weights at each batch's end."""
+    """Copies the weights at the end of each batch."""
 
     def __init__(self):
         super().__init__()
@@ -74,7 +74,7 @@ def test_every_weight_learns_and_logs_are_finite(num_classes, penalty, loss):
     assert all(changed(before["generator"], gan.generator.get_weights()))
     learned = changed(before["discriminator"], gan.discriminator.get_weights())
     still = [w.path for w, has in zip(gan.discriminator.weights, learned, strict=True) if not has]
-    # Where a loss depends on differences of logits only, this bias has no gradient.
+    # This bias has no gradient if the loss depends only on differences of logits.
     assert not still or (loss != "non_saturating" and still == ["realness/bias"])
     assert set(history) == (LOGS if penalty is None else LOGS | {"penalty"})
     assert np.isfinite(list(history.values())).all()
@@ -108,17 +108,17 @@ def test_the_discriminators_gradient_is_the_textbooks(num_classes):
 
 
 def test_the_generator_learns_from_the_updated_discriminator(num_classes):
-    """Its update equals one with a discriminator that was updated before."""
+    """The update of the generator uses the discriminator that the same step has updated."""
     sgd = keras.optimizers.SGD
     gan = make_gan(num_classes, generator_optimizer=sgd(0.0), discriminator_optimizer=sgd(0.5))
-    gan.train_step(first_batch(num_classes))  # updates the discriminator alone
+    gan.train_step(first_batch(num_classes))  # updates only the discriminator
     reference = make_gan(num_classes)
     reference.discriminator.set_weights(gan.discriminator.get_weights())
     both = make_gan(num_classes, generator_optimizer=sgd(1.0), discriminator_optimizer=sgd(0.5))
     before = [v.numpy() for v in both.generator.trainable_variables]
     data = first_batch(num_classes)
     both.train_step(data)
-    # Dropout's states stand where they stood before the generator's own pass.
+    # Set the dropout states to their values before the generator's own pass.
     for variable, state in zip(reference._random_states(), both._random_states(), strict=True):
         variable.assign(state)
     for variable in reference._random_states():
@@ -170,7 +170,7 @@ def test_a_penalty_gets_fresh_numbers_for_each_image_and_step():
     assert drawn[0].shape == (BATCH_SIZE, 1, 1, 1)
     assert np.min(drawn) > 0
     assert np.max(drawn) < 1
-    assert len(np.unique(drawn)) == STEPS * BATCH_SIZE  # and the second run drew the first one's
+    assert len(np.unique(drawn)) == STEPS * BATCH_SIZE  # both runs drew the same numbers
     behind_the_latents = draw_uniform(0, TRAINING, tf.constant(0, tf.int64), tf.constant(BATCH_SIZE), 1)
     assert not np.isin(drawn[0], behind_the_latents).any()
 
@@ -189,13 +189,13 @@ def test_the_discriminator_is_updated_n_times_a_step():
     fit(make_gan(discriminator_steps=3, penalty=record, run_eagerly=True))
     assert len(seen) == 3 * STEPS
     (real_images, *more_real), (fake_images, *more_fake) = zip(*seen[:3], strict=True)
-    assert all(np.array_equal(real_images, each) for each in more_real)  # one real batch
-    assert not any(np.array_equal(fake_images, each) for each in more_fake)  # fresh latents
+    assert all(np.array_equal(real_images, each) for each in more_real)  # the same real images
+    assert not any(np.array_equal(fake_images, each) for each in more_fake)  # new latents
     assert not np.array_equal(real_images, seen[3][0])
 
 
 def test_several_discriminator_steps_are_those_steps_one_by_one():
-    """With a generator that stands still, two updates in one step equal two steps on one batch."""
+    """With a constant generator, two updates in one step equal two steps on the same batch."""
     sgd = keras.optimizers.SGD
     at_once, one_by_one = (
         make_gan(
@@ -217,7 +217,7 @@ def test_several_discriminator_steps_are_those_steps_one_by_one():
 
 
 def test_the_loss_of_the_discriminator_excludes_the_penalty(tmp_path):
-    """So `d_loss` and `val_d_loss` are the same figure, and `penalty` is a figure of training only."""
+    """`d_loss` and `val_d_loss` measure the same quantity. Only training logs `penalty`."""
     plain, penalized = make_gan(dropout=0.0), make_gan(dropout=0.0, penalty=lambda discriminator_pass: 7.0)
     expected, history = (
         fit(gan, validation_data=make_dataset(), validation_steps=2).history for gan in (plain, penalized)
@@ -362,7 +362,7 @@ def test_generate_draws_the_labels_asked_for():
     with pytest.raises(ValueError, match=r"shape \(2,\)"):
         gan.generate(2, labels=[1])
     with pytest.raises(ValueError, match="Labels must be integers. Received: float64"):
-        gan.generate(2, labels=[0.5, 1.0])  # never truncated
+        gan.generate(2, labels=[0.5, 1.0])  # floats are not truncated
     with pytest.raises(ValueError, match="`labels` need a conditional generator"):
         make_gan().generate(1, labels=[0])
 
@@ -529,7 +529,7 @@ def test_arrays_of_either_range_train_alike(dtype):
 )
 def test_data_that_do_not_fit_are_refused(images, labels, message):
     gan = make_gan(3)
-    gan.compile()  # a step that was never traced: later Keras tells unknown sides in place of wrong ones
+    gan.compile()  # discards the traced step: after tracing, Keras reports unknown sides, not wrong sides
     with pytest.raises(ValueError, match=message):
         gan.fit(images, labels, batch_size=8, verbose=0)
 
@@ -623,7 +623,7 @@ def test_constructor_refuses(arguments):
 
 
 class WithoutConfig(keras.Model):
-    """A generator that cannot be rebuilt."""
+    """A generator that Keras cannot build again from a config."""
 
     def __init__(self, secret):
         super().__init__()

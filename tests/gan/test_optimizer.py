@@ -32,7 +32,7 @@ def test_players_learn_together_or_one_by_one():
     assert (int(optimizer.iterations), float(weights[1].numpy()[0])) == (0, 1.0)
     optimizer.apply([gradient] * 2, weights[1:])
     assert int(optimizer.iterations) == 1
-    optimizer.apply([gradient] * 3)  # in the order they were built in
+    optimizer.apply([gradient] * 3)  # gradients in the order of `build_players`
     assert [int(player.iterations) for player in optimizer.optimizers] == [2, 2]
 
 

@@ -1,4 +1,4 @@
-"""Code that differs from ours: networks, metrics, subclasses and callbacks of other people's projects."""
+"""Tests networks, metrics, subclasses and callbacks as other projects write them."""
 
 import csv
 import os
@@ -82,7 +82,7 @@ def of_two_outputs():
 REFUSED = {
     "functions": (lambda: GAN(lambda z: z, lambda x: x), "generator must be a `keras.Model`"),
     "two outputs": (lambda: GAN(of_two_outputs(), dense_discriminator()), "one output. Received: 2"),
-    "a dictionary": (lambda: GAN(of_dictionary(), dense_discriminator()), "no dictionary"),
+    "a dictionary": (lambda: GAN(of_dictionary(), dense_discriminator()), "Received: a dictionary"),
     "swapped inputs": (
         lambda: GAN(with_labels(True), build_discriminator(SHAPE, 3), num_classes=3), "latents and labels"
     ),
@@ -103,7 +103,7 @@ def test_other_networks_are_refused_by_the_constructor(make, message):
 
 
 def test_networks_that_share_a_layer_are_refused():
-    """Both optimizers would update it, and Keras could not load it."""
+    """Both optimizers would update the layer, and Keras could not load the model."""
     shared = layers.Embedding(3, 2)
     latents, labels = keras.Input((LATENTS,)), keras.Input((), dtype="int32")
     drawn = layers.Dense(64, "tanh")(layers.Concatenate()([latents, shared(labels)]))
@@ -155,13 +155,13 @@ def test_networks_of_float16_get_loss_scaling_whatever_the_policy_is_now(mixed_f
     gan.compile()
     assert isinstance(gan.optimizer, keras.optimizers.LossScaleOptimizer)
     gan.fit(IMAGES, batch_size=8, verbose=0)
-    again = keras.models.clone_model(gan)  # a copy by its config
+    again = keras.models.clone_model(gan)  # a copy made from the config
     again.compile(auto_scale_loss=False)
     assert not isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 class Adds(layers.Layer):
-    """Adds a loss of its own in every call."""
+    """Adds an extra loss in every call."""
 
     def call(self, x):
         self.add_loss(0.25 * ops.mean(ops.ones_like(x)))
@@ -185,7 +185,7 @@ def test_what_layers_add_counts_in_the_loss_of_their_network():
     for before, generator, discriminator in zip(plain, drawn, with_discriminator, strict=True):
         assert generator["g_loss"] - before["g_loss"] == pytest.approx(0.25, abs=1e-5)
         assert generator["d_loss"] == pytest.approx(before["d_loss"], abs=1e-5)
-        assert discriminator["d_loss"] - before["d_loss"] == pytest.approx(0.5, abs=1e-5)  # two calls
+        assert discriminator["d_loss"] - before["d_loss"] == pytest.approx(0.5, abs=1e-5)  # 2 calls
         assert discriminator["loss"] == pytest.approx(discriminator["d_loss"] + discriminator["g_loss"])
 
 
@@ -197,13 +197,13 @@ def test_weight_decay_shrinks_the_weights(jit_compile):
     kernel = gan.discriminator.layers[-1].kernel
     before = float(ops.sum(kernel**2))
     d_loss = gan.train_on_batch(IMAGES[:8], return_dict=True)["d_loss"]
-    assert d_loss > before  # which is what the regularizer adds
+    assert d_loss > before  # the regularizer adds `before`
     gan.fit(IMAGES, batch_size=8, epochs=3, verbose=0)
     assert float(ops.sum(kernel**2)) < 0.1 * before
 
 
 class Counting(GAN):
-    """A subclass with state of every kind."""
+    """A subclass of GAN with an extra metric, layer and weight."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -222,7 +222,7 @@ def test_a_subclass_adds_state_that_is_saved(tmp_path):
     gan = Counting(dense_generator(), dense_discriminator())
     gan.compile()
     logs = gan.fit(IMAGES, batch_size=8, epochs=2, verbose=0).history
-    assert logs["images_seen"] == [40, 40]  # a metric is reset before each epoch
+    assert logs["images_seen"] == [40, 40]  # Keras resets a metric before each epoch
     gan.save_weights(tmp_path / "gan.weights.h5")
     again = Counting(dense_generator(), dense_discriminator())
     again.compile()
@@ -248,7 +248,7 @@ gan.fit(images, batch_size=8, validation_data=images, verbose=0)
 
 
 def test_a_search_for_nan_passes_a_healthy_run(request):
-    """In a process of its own: the search changes every function that TensorFlow traces."""
+    """Runs in a new process, because the search changes every function that TensorFlow traces."""
     environment = os.environ | {"PYTHONPATH": str(request.config.rootpath)}
     process = subprocess.run(
         [sys.executable, "-c", NAN_SEARCH], capture_output=True, text=True, env=environment
@@ -323,7 +323,7 @@ def test_weights_loaded_before_the_first_step_are_drawn_with(tmp_path):
 
 
 REASONS = {
-    "not compiled": (lambda: GAN(*networks()), "not compiled: compile it"),
+    "not compiled": (lambda: GAN(*networks()), "not compiled: compile the model"),
     "no average": (lambda: compiled(ema_half_life_images=None), "lacks the average"),
     "another optimizer": (lambda: compiled(optimizer="sgd"), "another optimizer"),
     "other layers": (lambda: compiled(units=8), "other layers"),
@@ -344,13 +344,13 @@ def compiled(units=4, optimizer="adam", **kwargs):
 @pytest.mark.parametrize("make, reason", REASONS.values(), ids=REASONS)
 def test_a_checkpoint_that_does_not_fit_says_why(tmp_path, make, reason):
     compiled().fit(IMAGES, batch_size=8, verbose=0, callbacks=[Checkpoint(tmp_path)])
-    with pytest.raises(ValueError, match=f"is whole, but .*{reason}"):
+    with pytest.raises(ValueError, match=f"is not damaged, but .*{reason}"):
         Checkpoint(tmp_path).restore(make())
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_checkpoint_holds_the_weights_of_its_epoch(tmp_path, order):
-    """Whatever `EarlyStopping` puts in place at the end."""
+    """The weights that `EarlyStopping` restores at the end do not get into the checkpoint."""
 
     class Worse(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

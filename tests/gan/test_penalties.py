@@ -13,17 +13,17 @@ SLOPE = tf.constant(np.random.default_rng(3).normal(size=(4, 4, 1)), tf.float32)
 
 
 def linear(images):
-    """Its gradient is SLOPE everywhere."""
+    """Returns logits. Their gradient with respect to the images is SLOPE."""
     return tf.reduce_sum(SLOPE * images, axis=[1, 2, 3])[:, None]
 
 
 def quadratic(images):
-    """Its gradient is twice the image."""
+    """Returns logits. Their gradient with respect to an image is twice the image."""
     return tf.reduce_sum(images**2, axis=[1, 2, 3])[:, None]
 
 
 def describe(discriminator):
-    """A pass of a discriminator over the two batches, as the train step describes it."""
+    """Returns the pass of a discriminator over REAL and FAKE, in the form that the train step uses."""
     with tf.GradientTape() as tape:
         tape.watch([REAL, FAKE])
         logits = [discriminator(REAL), discriminator(FAKE)]
@@ -48,7 +48,7 @@ def between():
     return UNIFORM * REAL + (1 - UNIFORM) * FAKE
 
 
-# As the papers write them, for the quadratic discriminator.
+# The formulas of the papers, for the quadratic discriminator.
 FORMULAS = {
     "r1": lambda weight: weight / 2 * np.mean(squared_norms(2 * REAL)),
     "r2": lambda weight: weight / 2 * np.mean(squared_norms(2 * FAKE)),
@@ -77,7 +77,7 @@ def test_a_linear_discriminator_pays_for_its_slope():
     assert gp == pytest.approx((squared**0.5 - 1) ** 2, rel=1e-5)
 
 
-# With a discriminator w * sum(x) the squared gradient norm is 16 w^2 on every image.
+# For a discriminator w * sum(x), the squared gradient norm is 16 w^2 on every image.
 SLOPES_BY_WEIGHT = {"r1": 16 * 0.5, "r2": 16 * 0.5, "r1+r2": 2 * 16 * 0.5, "wgan_gp": 8 * (4 * 0.5 - 1)}
 
 
@@ -98,7 +98,7 @@ def test_a_flat_discriminator_has_a_finite_gradient():
 
 
 def train_once(gan, penalty):
-    """The pass that a penalty gets in one train step, and the penalty's value."""
+    """Returns the pass that a penalty receives in one train step, and the value of the penalty."""
     values = []
 
     def record(discriminator_pass):
@@ -112,7 +112,7 @@ def train_once(gan, penalty):
 
 @pytest.mark.parametrize("name", ["r1", "r2"])
 def test_they_are_those_of_a_pass_of_their_own(name):
-    """Without dropout: what the penalty gets from the loss's pass equals a second pass at the same images."""
+    """Without dropout, the gradients of the loss's pass equal the gradients of a second pass."""
     gan = make_gan(dropout=0.0)
     before = gan.discriminator.get_weights()
     seen, value = train_once(gan, penalties.get(name))
@@ -127,16 +127,16 @@ def test_they_are_those_of_a_pass_of_their_own(name):
 
 
 def test_with_dropout_they_see_the_mask_of_the_loss():
-    """One pass draws one mask for each batch: the random state advances once for each pass of the step."""
+    """One pass draws one mask for each batch. The random state advances once for each pass of the step."""
     gan = make_gan(dropout=0.5)
     before = [int(state.numpy()[1]) for state in gan._random_states()]
     train_once(gan, penalties.R1())
     after = [int(state.numpy()[1]) for state in gan._random_states()]
-    assert [b - a for a, b in zip(before, after, strict=True)] == [3, 3]  # real, fake, and the generator's
+    assert [b - a for a, b in zip(before, after, strict=True)] == [3, 3]  # real, fake, generator
 
 
 class DriftPenalty(penalties.Penalty):
-    """The example of the docstring."""
+    """The example in the docstring of `Penalty`."""
 
     def __call__(self, discriminator_pass):
         return self.weight * tf.reduce_mean(tf.square(discriminator_pass.real_logits))
@@ -148,7 +148,7 @@ class DriftPenalty(penalties.Penalty):
     ids=["a value for each image", "nothing"],
 )
 def test_a_penalty_must_be_a_scalar(penalty, received):
-    """Broadcast to the batch, it would multiply the whole loss."""
+    """A penalty for each image would broadcast the loss to the batch, and so multiply the whole loss."""
     with pytest.raises(ValueError, match=f"penalty must be a scalar.*Received: {received}"):
         fit(make_gan(penalty=penalty))
 

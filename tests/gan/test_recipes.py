@@ -1,4 +1,4 @@
-"""The recipes: that they can be made, saved and changed, and that what GAN does by itself is `fast`."""
+"""Tests that recipes can be made, saved and changed, and that the defaults of GAN equal `fast`."""
 
 import dataclasses
 

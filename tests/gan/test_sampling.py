@@ -1,4 +1,4 @@
-"""Drawing from any generator, and the trained generator in the package."""
+"""Tests drawing from any generator, and the trained generator in the package."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def test_a_damaged_file_gets_one_line(somewhere, monkeypatch, capsys):
 
 
 def build_one_hot_generator():
-    """A conditional generator without an embedding."""
+    """Builds a conditional generator without an embedding."""
     latents, labels = keras.Input((4,)), keras.Input((), dtype="int32")
     choice = keras.layers.CategoryEncoding(3, output_mode="one_hot")(labels)
     pixels = keras.layers.Dense(64, "tanh")(keras.layers.Concatenate()([latents, choice]))
@@ -74,7 +74,7 @@ def build_one_hot_generator():
 
 
 class Subclassed(keras.Model):
-    """A generator that is not functional."""
+    """A generator that is not a functional model."""
 
     def __init__(self, is_conditional=False):
         super().__init__()

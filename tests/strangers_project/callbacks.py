@@ -1,4 +1,4 @@
-"""The stranger's own callbacks, in a file that has the name of a package of ours."""
+"""Contains a callback of the independent project. The wheel has a package with the same name as this file."""
 
 import keras
 

@@ -1,7 +1,7 @@
-"""A project that shares nothing with ours: RGB images of 48x40, its own networks, its own subclass of GAN.
+"""Contains an independent project: RGB images of 48x40, its own networks, and its own subclass of GAN.
 
-python train.py begin       # trains and saves
-python train.py go-on       # loads, in another process, and trains on
+python train.py begin       # trains and saves a model
+python train.py go-on       # loads the model in another process and continues the training
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-import callbacks  # its own
+import callbacks  # the callbacks.py of this project
 from gan import GAN
 from gan.callbacks import SampleGrid
 
@@ -20,7 +20,7 @@ SHAPE = (48, 40, 3)
 
 
 def make_data(count=50):
-    """A finite pipeline whose last batch is smaller."""
+    """Makes a finite pipeline. The last batch is smaller."""
     images = np.random.default_rng(0).integers(0, 256, (count, *SHAPE)).astype(np.float32)
     data = tf.data.Dataset.from_tensor_slices(images).shuffle(count, seed=0)
     return data.map(lambda image: image / 127.5 - 1).batch(16).prefetch(1)

@@ -1,4 +1,4 @@
-"""`python -m gan` as people run it, on runs that train.py made."""
+"""Tests `python -m gan` from the command line, on runs of train.py."""
 
 import json
 import os
@@ -27,7 +27,7 @@ SHORT = [*QUICK, "--steps-per-epoch", "2", "--epochs", "2", "--quiet"]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with two conditional runs that differ by their seed, and an unconditional one."""
+    """Makes a folder with an unconditional run and two conditional runs that differ in the seed."""
     folder = tmp_path_factory.mktemp("runs")
     for name, more in {"one": [], "two": ["--seed", "1"], "bare": ["--unconditional"]}.items():
         assert train.main([*SHORT, *more, "--run-dir", str(folder / name)]) == 0
@@ -40,7 +40,7 @@ def run(*arguments):
 
 def test_generate_a_grid_by_default(runs, capsys):
     assert run("generate", runs / "one") == 0
-    assert size_of(runs / "one" / "generated.png") == (298, 298)
+    assert size_of(runs / "one" / "generated.png") == (596, 596)
     output = capsys.readouterr().out
     assert "100 images" in output
     seed = output.rpartition("--seed ")[2].split()[0]
@@ -61,11 +61,11 @@ def test_generate_what_was_asked_for(runs, somewhere):
     assert names == [f"{number:05d}.png" for number in range(7)]
     assert np.array_equal(np.asarray(Image.open("files/00006.png")), expected[6, :, :, 0])
     assert run("generate", runs / "bare", "--count", 3, "--output", "three.png") == 0
-    assert size_of("three.png") == (88, 28)
+    assert size_of("three.png") == (176, 56)
 
 
 def test_generate_asks_the_gan_for_its_classes(runs, somewhere):
-    """A conditional generator need not have an embedding, nor an unconditional one be without."""
+    """A conditional generator may have no embedding, and an unconditional generator may have one."""
     latents, labels = keras.Input((4,)), keras.Input((), dtype="int32")
     choice = keras.layers.CategoryEncoding(3, output_mode="one_hot")(labels)
     pixels = keras.layers.Dense(64, "tanh")(keras.layers.Concatenate()([latents, choice]))
@@ -86,9 +86,9 @@ def test_evaluate_prints_tables_and_keeps_json_and_picture(runs, capsys):
     report = json.loads((runs / "one" / "evaluation" / "report.json").read_text())
     assert report["samples"] == 359
     assert report["run"] == str(runs / "one")
-    assert size_of(runs / "one" / "evaluation" / "nearest.png") == (298, 298)
+    assert size_of(runs / "one" / "evaluation" / "nearest.png") == (596, 596)
     assert run("evaluate", runs / "one", "--quick", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == report  # the same figures each time, and nothing else
+    assert json.loads(capsys.readouterr().out) == report  # the same figures and no other output
 
 
 def test_compare_runs(runs, capsys, somewhere):
@@ -118,7 +118,10 @@ def test_train_a_classifier(capsys, monkeypatch, somewhere):
 
 WRONG = {
     "absent": (["generate", "absent"], "absent is not a run folder"),
-    "unfinished": (["generate", "{runs}/half"], "is not finished; finish it by  python train.py --resume"),
+    "unfinished": (
+        ["generate", "{runs}/half"],
+        "is not finished; finish the run with:  python train.py --resume",
+    ),
     "no GAN": (["generate", "{runs}/broken"], "cannot be loaded"),
     "no such digit": (["generate", "{runs}/one", "--digit", "10"], "has the classes 0 to 9"),
     "no such digit of ours": (["generate", "--digit", "10"], "generator has the classes 0 to 9"),
@@ -129,7 +132,7 @@ WRONG = {
     "a folder": (["generate", "{runs}/one", "--output", "{runs}/folder.png"], "/folder.png: "),
     "empty settings": (["compare", "{runs}/empty"], "settings or data are missing"),
     "a torn picture": (["compare", "{runs}/torn"], "epoch_0001.png is damaged"),
-    "other data": (["evaluate", "{runs}/one", "--dataset", "other.npz"], "their checksum differs"),
+    "other data": (["evaluate", "{runs}/one", "--dataset", "other.npz"], "the checksums differ"),
     "no data": (["evaluate", "{runs}/one", "--dataset", "absent"], "No such dataset"),
     "no picture": (["compare", "{runs}/one", "--output", "table.txt"], "must end in .png"),
     "no history": (["compare", "{runs}/half"], "history.csv"),
@@ -170,7 +173,7 @@ def test_wrong_flags_exit_with_2(arguments, capsys):
 
 def test_evaluate_follows_links(runs, somewhere):
     shutil.copytree(runs / "one", runs / "linked")
-    shutil.rmtree(runs / "linked" / "evaluation", ignore_errors=True)  # another test's
+    shutil.rmtree(runs / "linked" / "evaluation", ignore_errors=True)  # another test may have made it
     (runs / "linked" / "evaluation").symlink_to(somewhere)
     assert run("evaluate", runs / "linked", "--quick") == 0
     assert sorted(path.name for path in somewhere.iterdir()) == ["nearest.png", "report.json"]
@@ -207,7 +210,7 @@ def test_evaluate_prints_its_report_where_it_cannot_keep_it(runs, capsys):
     assert run("evaluate", runs / "blocked", "--quick") == 0
     captured = capsys.readouterr()
     assert "Fréchet distance" in captured.out
-    assert "NOTICE: the report is not kept in " in captured.err
+    assert "NOTICE: the report was not saved in " in captured.err
 
 
 def test_importing_gan_is_enough_to_load(runs):

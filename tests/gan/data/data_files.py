@@ -1,4 +1,4 @@
-"""Small images and labels, and the files that hold them."""
+"""Contains small images and labels, and functions that write them to files."""
 
 import struct
 

@@ -27,12 +27,12 @@ def test_content_decides_not_the_name(tmp_path, name, pack):
     path.write_bytes(pack(encode(IMAGES)))
     array = read_idx(path, dimensions=3)
     np.testing.assert_array_equal(array, IMAGES)
-    array[0] = 0  # it owns its memory
+    array[0] = 0  # the array must be writable
 
 
 def flip_a_bit(content):
     damaged = bytearray(gzip.compress(content))
-    damaged[-6] ^= 1  # within the checksum
+    damaged[-6] ^= 1  # a byte of the checksum
     return bytes(damaged)
 
 

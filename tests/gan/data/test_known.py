@@ -23,7 +23,7 @@ def test_embedded_digits():
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
 def test_known_names_come_from_keras(monkeypatch, capsys, name):
-    """Its progress goes to stderr, for stdout may be a report's; CIFAR's labels are (count, 1)."""
+    """Keras's progress goes to stderr, because stdout may hold a report. CIFAR's labels are (count, 1)."""
     images, labels = (COLORED, LABELS[:, None]) if name.startswith("cifar") else (IMAGES[..., 0], LABELS)
 
     def load_data():
@@ -50,7 +50,7 @@ def test_without_a_network_a_line_says_how_to_supply_the_data(no_network, name):
 
 @pytest.fixture
 def hanging(monkeypatch):
-    """A download that goes on until it is told to end."""
+    """Makes a download that continues until the returned event is set."""
     end = threading.Event()
 
     def load_data():
@@ -99,7 +99,7 @@ def test_a_slow_download_takes_its_time(hanging, monkeypatch, answer):
 
 
 def test_known_data_of_another_packing_in_the_cache_are_used(somewhere, no_network, monkeypatch):
-    """Keras would take them for damaged, and delete them."""
+    """Keras would treat these files as damaged and delete them."""
     cache = somewhere / "keras" / "datasets"
     cache.mkdir(parents=True)
     write_npz(cache / "mnist.npz", x_train=IMAGES[..., 0], y_train=LABELS)
@@ -108,12 +108,12 @@ def test_known_data_of_another_packing_in_the_cache_are_used(somewhere, no_netwo
     monkeypatch.setitem(known.CHECKSUMS, "mnist", load(str(cache / "mnist.npz")).checksum)
     assert (load("mnist").name, load("auto").source) == ("mnist", "mnist")
     (cache / "mnist.npz").unlink()
-    write_idx_folder(cache / "mnist", splits=("train",))  # where an older version put its download
+    write_idx_folder(cache / "mnist", splits=("train",))  # older versions saved here
     assert load("mnist").source == "mnist"
 
 
 def test_known_data_in_a_file_have_their_name(tmp_path, monkeypatch):
-    """Whatever the file is called, and however its arrays are packed."""
+    """The name of the dataset does not depend on the name of the file or the format of its arrays."""
     write_npz(tmp_path / "any.npz", x_train=IMAGES[..., 0], y_train=LABELS)
     write_idx_folder(tmp_path / "folder", splits=("train",))
     for path in (tmp_path / "any.npz", tmp_path / "folder"):

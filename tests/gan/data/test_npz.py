@@ -20,7 +20,7 @@ def test_labels_in_a_column_are_taken_as_labels(tmp_path):
 def make_damaged_zip(path):
     np.savez_compressed(path, x_train=np.random.default_rng(0).integers(0, 9, IMAGES.shape, np.uint8))
     content = bytearray(path.read_bytes())
-    content[100:108] = b"\xff" * 8  # within the compressed pixels
+    content[100:108] = b"\xff" * 8  # bytes of the compressed pixels
     path.write_bytes(content)
 
 

@@ -39,7 +39,7 @@ def test_batches_are_floats_in_range_with_their_labels(images):
 
 
 def test_without_labels_batches_are_images():
-    dataset = pipeline(IMAGES, batch_size=30, seed=0)  # larger than the data
+    dataset = pipeline(IMAGES, batch_size=30, seed=0)  # the batch is larger than the data
     assert dataset.element_spec == tf.TensorSpec((30, 8, 8, 1), tf.float32)
 
 

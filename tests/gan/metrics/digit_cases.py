@@ -1,4 +1,4 @@
-"""Embedded digits, and copies of them that a broken generator may draw."""
+"""Contains the embedded digits, and images that a broken generator may draw."""
 
 import functools
 
@@ -22,7 +22,7 @@ def classify_digits():
         "ones": odd[digits.train_labels[1::2] == 1],
         "one image": np.repeat(odd[:1], len(odd), axis=0),
         "noise": rng.integers(0, 256, odd.shape, np.uint8),
-        "blended": odd // 2 + odd[::-1] // 2,  # two digits in one
+        "blended": odd // 2 + odd[::-1] // 2,  # two digits in one image
     }
     classifier = load_classifier("digits")
     return {name: (images, *extract(classifier, images)) for name, images in cases.items()}

@@ -1,4 +1,4 @@
-"""Labels that are right teach a classifier; labels that are wrong do not."""
+"""Tests that a classifier learns from right labels and does not learn from wrong labels."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from gan.metrics.accuracy_score import classification_accuracy
 
 
 def make_stripes(count):
-    """Images with a bright stripe where their label says."""
+    """Makes images with a bright stripe. The label gives the position of the stripe."""
     labels = np.arange(count, dtype=np.int32) % 3
     images = np.random.default_rng(count).integers(0, 60, (count, *IMAGE_SHAPE), np.uint8)
     for image, label in zip(images, labels, strict=True):
@@ -34,7 +34,7 @@ def test_wrong_labels_do_not():
 
 
 class Scripted(keras.Sequential):
-    """A network that reports the validation accuracies given, and remembers the weights that it had then."""
+    """Reports given accuracies, and records the weights of the network at each evaluation."""
 
     def evaluate(self, *args, **kwargs):
         self.seen.append(self.get_weights()[0])

@@ -1,4 +1,4 @@
-"""The frozen classifiers: those in the package, and one that a dataset trains."""
+"""Tests the frozen classifiers: the classifiers in the package, and a classifier trained on a dataset."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from gan.metrics.classifiers import extract, train_classifier
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A labeled dataset, an empty cache, and a short training."""
+    """Returns a labeled dataset. Sets an empty cache and a short training."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(classifiers, "TRAINING_STEPS", 20)
     return Dataset("own", "own.npz", make_images(), make_labels())
@@ -58,7 +58,7 @@ def test_a_dataset_trains_its_own_once_from_the_data_alone(own, capsys, monkeypa
     output = capsys.readouterr().out
     assert "Training a classifier on own, once" in output
     assert "20/20" in output
-    monkeypatch.setattr(classifiers, "train_classifier", None)  # not a second time
+    monkeypatch.setattr(classifiers, "train_classifier", None)  # a second training would fail
     again = classifier_for(own, verbose=2)
     assert capsys.readouterr().out == ""
     assert_same_weights(first, again)
@@ -80,7 +80,7 @@ def test_it_learns(own, monkeypatch):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The calls of `train_classifier`, which here gives an untrained classifier."""
+    """Makes `train_classifier` return an untrained classifier. Returns the list of its calls."""
     calls = []
 
     def train(images, labels, verbose):

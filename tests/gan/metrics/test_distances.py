@@ -1,4 +1,4 @@
-"""The functions against SciPy, and on cases whose answer is known."""
+"""Compares the functions with SciPy, and tests cases with a known answer."""
 
 import numpy as np
 import pytest
@@ -19,14 +19,14 @@ def make_features(count, length=6, seed=0, shift=0.0):
 
 
 def reference_frechet(real, fake):
-    """The formula as it is written, with SciPy's matrix square root."""
+    """Computes the Fréchet distance by its formula, with SciPy's matrix square root."""
     root = scipy.linalg.sqrtm(np.cov(real.T) @ np.cov(fake.T)).real
     gap = real.mean(0) - fake.mean(0)
     return gap @ gap + np.trace(np.cov(real.T) + np.cov(fake.T) - 2 * root)
 
 
 def reference_neighborhoods(real, fake, k):
-    """The definitions, image by image, with the neighbors that a k-d tree finds."""
+    """Computes the definitions image by image. A k-d tree finds the neighbors."""
     real_radii = scipy.spatial.cKDTree(real).query(real, k + 1)[0][:, -1]
     fake_radii = scipy.spatial.cKDTree(fake).query(fake, k + 1)[0][:, -1]
     distances = scipy.spatial.distance.cdist(real, fake)
@@ -39,7 +39,7 @@ def reference_neighborhoods(real, fake, k):
 
 
 def reference_kernel_distance(real, fake):
-    """The mean of the kernel over all pairs of two different images."""
+    """Computes the distance from means of the kernel over all pairs of two different images."""
 
     def kernel(x, y):
         return (np.float64(x) @ y / len(x) + 1) ** 3
@@ -62,7 +62,7 @@ def test_frechet_distance_of_known_gaussians():
     assert distances.frechet_distance(real, real) == pytest.approx(0, abs=1e-9)
     assert distances.frechet_distance(real, real + np.array([3, 0, 4])) == pytest.approx(25)
     scaled = distances.frechet_distance(real, 2 * (real - real.mean(0)) + real.mean(0))
-    assert scaled == pytest.approx(np.trace(np.cov(real.T)))  # (2 - 1)^2 of the variances
+    assert scaled == pytest.approx(np.trace(np.cov(real.T)))  # (2 - 1)^2 times the sum of the variances
     singular = make_features(4)  # fewer images than features
     assert np.isfinite(distances.frechet_distance(singular, singular + 1))
 
@@ -124,9 +124,9 @@ def test_classifier_score_is_scipys():
     probabilities = scipy.special.softmax(np.float64(logits), axis=1)
     divergences = scipy.stats.entropy(probabilities, probabilities.mean(0)[None], axis=1)
     assert distances.classifier_score(logits) == pytest.approx(np.exp(divergences.mean()))
-    assert distances.classifier_score(np.eye(4) * 1000) == pytest.approx(4)  # sure, and balanced
+    assert distances.classifier_score(np.eye(4) * 1000) == pytest.approx(4)  # certain and balanced
     assert distances.classifier_score(np.eye(4)[[1, 1, 1]] * 1000) == pytest.approx(1)  # one class only
-    assert distances.classifier_score(np.zeros((5, 4))) == pytest.approx(1)  # no idea
+    assert distances.classifier_score(np.zeros((5, 4))) == pytest.approx(1)  # uniform probabilities
 
 
 @pytest.mark.parametrize("broken", ["ones", "one image", "noise", "blended"])
@@ -148,7 +148,7 @@ def test_each_figure_sees_what_it_should():
     assert distances.frechet_distance(reference, cases["copies"][1]) == pytest.approx(0, abs=1e-6)
     assert compared["real"].coverage > 0.9
     assert scores["real"] > 9.5
-    # all ones: each is a good digit, but they are all that there is
+    # Every image of "ones" is a good digit, but all images have the same class.
     assert compared["ones"].precision > 0.8
     assert compared["ones"].recall < 0.2
     assert scores["ones"] < 1.1
@@ -160,7 +160,10 @@ def test_each_figure_sees_what_it_should():
 
 @pytest.mark.slow
 def test_floors_on_mnist_agree_with_published_ones(mnist_path):
-    """Raw pixels, halves of the test set: measured by others with the reference implementation."""
+    """Compares raw pixels of two halves of the test set.
+
+    Others measured the published values with the reference implementation.
+    """
     pixels = load(str(mnist_path)).test_images.reshape(10_000, -1) / 255.0
     order = np.random.default_rng(0).permutation(10_000)
     found = distances.compare_neighborhoods(pixels[order[:5000]], pixels[order[5000:]])
@@ -172,11 +175,11 @@ def test_floors_on_mnist_agree_with_published_ones(mnist_path):
 
 @pytest.mark.slow
 def test_gaussians_have_the_figures_of_the_reference_implementation():
-    """The check of https://github.com/clovaai/generative-evaluation-prdc's README."""
+    """Repeats the check in the README of https://github.com/clovaai/generative-evaluation-prdc."""
     rng = np.random.default_rng(0)
     found = distances.compare_neighborhoods(rng.normal(size=(10_000, 1000)), rng.normal(size=(10_000, 1000)))
     published = distances.Neighborhoods(precision=0.4772, recall=0.4705, density=1.0555, coverage=0.9735)
-    # So many dimensions have hubs: from draw to draw the density was seen between 0.91 and 1.07.
+    # In 1000 dimensions some points are hubs: the density varied from 0.91 to 1.07 between random draws.
     assert found.density == pytest.approx(published.density, abs=0.16)
     for name in ("precision", "recall", "coverage"):
         assert getattr(found, name) == pytest.approx(getattr(published, name), abs=0.03)

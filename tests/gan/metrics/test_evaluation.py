@@ -1,4 +1,4 @@
-"""The report: of real images, of copies, of a collapsed generator, and as a table."""
+"""Tests the report on real images, on copies and on a collapsed generator, and its table."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def test_a_memorizing_generator_is_caught_where_all_else_is_well(memorizer):
 def test_the_floor_is_that_of_real_images(memorizer):
     report = memorizer[1]
     count = report["samples"]
-    assert count == 359  # the test images that there are
+    assert count == 359  # the number of test images
     for side in ("against_test", "against_train"):
         floor = {name: figures["real"] for name, figures in report[side].items()}
         assert floor["coverage"] > 0.9
@@ -66,7 +66,7 @@ def test_a_collapsed_generator_is_rated_so():
     assert alone["smallest_class_share"]["samples"] == 0
     assert "label_accuracy" not in alone
     assert report["classes"][1]["fraction"]["samples"] > 0.9
-    assert "frechet_distance" not in report["classes"][0]  # it draws none
+    assert "frechet_distance" not in report["classes"][0]  # the generator draws no zeros
     assert "\nlabel accuracy" not in format_report(report)
 
 
@@ -84,7 +84,7 @@ def test_the_table_fits_a_terminal_and_has_every_figure(memorizer):
     json.dumps(report)
     table = format_report(report)
     assert max(map(len, table.splitlines())) <= 80
-    for title in ("Fréchet distance", "recall", "near-copies", "label accuracy", "smallest class"):
+    for title in ("Fréchet distance", "recall", "near-copies", "label accuracy", "smallest class share"):
         assert title in table
     rows = [line for line in table.splitlines() if line[:1].isdigit() and line[1] == " "]
     assert len(rows) == 10
@@ -102,7 +102,7 @@ def test_classification_accuracy_is_measured_when_asked(memorizer, monkeypatch):
     assert images.shape == (30, 28, 28, 1)
     assert list(labels) == [*range(10)] * 3
     assert len(test_images) == 359
-    assert "a classifier trained on them" in format_report(report)
+    assert "\nclassification accuracy score (CAS) " in format_report(report)
 
 
 def test_the_real_accuracy_is_measured_once(tmp_path, monkeypatch):

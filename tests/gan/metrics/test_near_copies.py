@@ -1,4 +1,4 @@
-"""A generator that memorizes is caught; real images that were not trained on are not."""
+"""Tests that samples of a memorizing generator are near-copies, and that most real test images are not."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_a_generator_that_memorizes_is_caught(noise):
     samples = gan.generate(200, seed=0)
     assert len(np.unique(samples, axis=0)) > 50
     assert fraction_of_near_copies(samples, digits.train_images) > 0.95
-    # 1,438 small digits are few and alike: many have a near one by nature
+    # The 1,438 digits are small and similar, so some test images are near a training image.
     assert fraction_of_near_copies(digits.test_images, digits.train_images) < 0.2
 
 

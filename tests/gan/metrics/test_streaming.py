@@ -1,4 +1,4 @@
-"""The streaming metrics against the functions, and in `fit`, `evaluate` and saved files."""
+"""Compares the streaming metrics with the functions, and tests them in `fit`, `evaluate` and saved files."""
 
 import keras
 import numpy as np
@@ -72,7 +72,7 @@ def test_reset_forgets():
 
 def test_nothing_and_not_a_number_are_no_good_figures():
     distance = FrechetDistance("digits")
-    assert float(distance.result()) == 0  # no NaN, at which a search for NaN would stop
+    assert float(distance.result()) == 0  # not NaN, because a search for NaN would stop here
     assert float(ClassifierScore("digits").result()) == 1
     images = tf.zeros((3, 28, 28, 1))
     distance.update_state(images[:1], images[:1])
@@ -149,7 +149,7 @@ def test_a_single_batch_is_measured_whole():
 
 
 class MeanOnTheHost(keras.metrics.Mean):
-    """Uses Python in the step, which XLA cannot compile."""
+    """Calls Python in the step. XLA cannot compile the call."""
 
     def update_state(self, real_images, fake_images):
         mean = tf.numpy_function(lambda images: images.mean(), [fake_images], tf.float32)
@@ -209,7 +209,7 @@ def test_a_saved_model_measures_the_same(tmp_path):
     gan.save(tmp_path / "gan.keras")
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
     assert loaded.evaluate(digits.test_images, verbose=0, return_dict=True) == figures
-    gan.save_weights(tmp_path / "gan.weights.h5")  # holds no metric's network: it fits a GAN without them
+    gan.save_weights(tmp_path / "gan.weights.h5")  # without the networks of the metrics
     gan.compile()
     gan.load_weights(tmp_path / "gan.weights.h5")
 

@@ -12,7 +12,7 @@ DATA = {"checksum": "a", "image_shape": [8, 8, 1]}
 
 
 def put_run(path, distances, checksum="a", **settings):
-    """A run folder with a history, a picture for each epoch, and a config."""
+    """Makes a run folder with a history, a picture for each epoch, and a config."""
     folder = RunFolder(path)
     folder.samples.mkdir(parents=True)
     settings = {"dataset": "mine", "seed": 0, "loss": "hinge"} | settings
@@ -57,9 +57,14 @@ def test_a_figure_that_one_seed_lacks_has_no_mean(tmp_path):
 
 
 def test_the_epochs_are_columns(tmp_path):
-    picture = draw_epochs(put_run(tmp_path / "one", [3.0, 2.0]))
-    assert picture.shape == (14 + 2 * (4 * 10 - 2), 2 * (3 * 10 - 2), 3)
-    assert [int(picture[20, 2 * 10 * column + 2, 0]) for column in range(3)] == [0, 1, 2]
+    folder = put_run(tmp_path / "one", [3.0, 2.0])
+    picture = draw_epochs(folder)
+    assert picture.shape == (14 + 7 * (4 * 10 - 2), 7 * (3 * 10 - 2), 3)  # each image has 56 pixels
+    assert [int(picture[20, 7 * 10 * column + 2, 0]) for column in range(3)] == [0, 1, 2]
+    assert draw_epochs(folder, scale=1).shape == (14 + 4 * 10 - 2, 3 * 10 - 2, 3)
+    images = np.full((20, 8, 8, 1), 2, np.uint8)  # the run was continued with pictures of another scale
+    (folder.samples / "epoch_0002.png").write_bytes(encode_png(make_grid(images, 10, scale=3)))
+    np.testing.assert_array_equal(draw_epochs(folder), picture)
     (tmp_path / "one" / "samples" / "epoch_0001.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="epoch_0001.png is damaged"):
         draw_epochs(RunFolder(tmp_path / "one"))

@@ -43,7 +43,7 @@ def test_everything_is_in_the_folder():
 
 
 def test_only_one_process_writes(folder):
-    owner = rf"is being written by another process \({os.getpid()}\)"
+    owner = rf"another process \({os.getpid()}\) is writing to "
     with pytest.raises(LockedError, match=owner), RunFolder(folder.path).open_for_writing():
         pass
 
@@ -72,7 +72,10 @@ def test_what_a_dead_process_left_is_removed(tmp_path):
 
 
 def test_links_are_followed(tmp_path):
-    """A run may keep its checkpoints on another disk. What a dead process left there is removed too."""
+    """A run may keep its checkpoints on another disk.
+
+    Files that a dead process left on that disk are removed too.
+    """
     run, elsewhere = RunFolder(tmp_path / "run"), tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / ".partial-01234567-epoch_0001.json").touch()

@@ -12,7 +12,7 @@ from gan.runs.settings import FIELDS, add_flags, complete, given_settings
 
 DATASET = Dataset("mine", "mine", np.zeros((400, 8, 8, 1), np.uint8), np.arange(400, dtype=np.int32) % 3)
 UNLABELED = dataclasses.replace(DATASET, train_labels=None)
-# As a version before recipes wrote them, and the version before the rooms of `gan/`.
+# The settings of the version before recipes, and of the version before `gan/` had subpackages.
 FIRST = {
     "dataset": "mine", "epochs": 10, "minutes": None, "steps_per_epoch": 500, "batch_size": 64,
     "loss": "hinge", "penalty": "none", "generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3,
@@ -33,7 +33,7 @@ def parse(*words):
 
 
 def stored(**changes):
-    """The settings of a new run as a config.json has them; "removed" removes a setting."""
+    """Returns the settings of a new run as in config.json. The value "removed" removes a setting."""
     values = dataclasses.asdict(Settings.new({}, DATASET)) | changes
     return {name: value for name, value in values.items() if value != "removed"}
 
@@ -55,7 +55,7 @@ def test_dcgan_has_constant_rates_and_takes_labels_if_asked():
 def test_data_without_labels():
     assert not Settings.new({}, UNLABELED).conditional
     assert not Settings.new(parse("--unconditional"), UNLABELED).conditional
-    assert Settings.new(parse("--conditional"), UNLABELED).conditional  # train.py refuses it
+    assert Settings.new(parse("--conditional"), UNLABELED).conditional  # train.py refuses the setting
 
 
 def test_minutes_take_the_place_of_epochs():
@@ -70,7 +70,7 @@ def test_what_was_written_is_read(words):
 
 
 def test_a_missing_setting_has_the_value_from_before_it_existed():
-    """Never the value of a recipe of today."""
+    """A missing setting never takes its value from a current recipe."""
     settings = Settings.read(FIRST)
     new = {name: getattr(settings, name) for name in vars(settings).keys() - FIRST.keys() - {"conditional"}}
     assert new == {
@@ -87,7 +87,8 @@ def test_renamed_and_removed_settings_are_read():
     assert (settings.recipe, settings.base_filters, settings.conditional) == ("best", 16, True)
     assert complete(BEFORE_ROOMS).keys() == FIELDS.keys()
     with pytest.raises(
-        ValueError, match="update='simultaneous' is not 'alternating', and the setting was removed"
+        ValueError,
+        match="update='simultaneous' is not 'alternating', the only value that this version supports",
     ):
         Settings.read(BEFORE_ROOMS | {"update": "simultaneous"})
 
@@ -101,14 +102,14 @@ def test_renamed_and_removed_settings_are_read():
         ({"batch_size": 0}, "batch_size=0 is not a whole number from 1 to 2147483647"),
         ({"batch_size": 8.0}, "batch_size=8.0 is not a whole number"),
         ({"batch_size": True}, "batch_size=True"),
-        ({"dropout": "0.5"}, "dropout='0.5' is not a number from 0 and less than 1"),
+        ({"dropout": "0.5"}, "dropout='0.5' is not a number of at least 0 and less than 1"),
         ({"dropout": 1}, "dropout=1"),
         ({"loss": "bce"}, "loss='bce' is not one of non_saturating, minimax, hinge"),
         ({"loss": None}, "loss=None"),
         ({"loss": ["hinge"]}, "loss="),
         ({"validation": 1}, "validation=1 is not true or false"),
         ({"unconditional": 1}, "conditional=1 is not true or false"),
-        ({"dataset": 7}, "dataset=7 is not a text"),
+        ({"dataset": 7}, "dataset=7 is not a string"),
         ({"minutes": 1.0}, "exactly one must be given"),
         ({"epochs": None}, "exactly one must be given"),
         ({"decay_epochs": None}, "decay_epochs=None"),
@@ -131,12 +132,12 @@ def test_a_whole_number_is_a_number():
 def test_a_resumed_run_changes_its_length_only():
     before = Settings.read(stored())
     settings = before.resume(parse("--epochs", "9", "--seed", "0"))
-    assert settings.list_changes(before) == ["Changed:    --epochs 9 (it was --epochs 6)"]
+    assert settings.list_changes(before) == ["Changed:    --epochs 9 (before: --epochs 6)"]
     settings = before.resume(parse("--minutes", "9"))
     assert (settings.epochs, settings.minutes) == (None, 9.0)
-    with pytest.raises(ValueError, match=r"keeps its settings; not --seed 1 \(the run has --seed 0\)"):
+    with pytest.raises(ValueError, match=r"keeps its settings: leave out --seed 1 \(the run has --seed 0\)"):
         before.resume(parse("--epochs", "9", "--seed", "1"))
-    with pytest.raises(ValueError, match=r"not --unconditional \(the run has --conditional\)"):
+    with pytest.raises(ValueError, match=r"leave out --unconditional \(the run has --conditional\)"):
         before.resume(parse("--unconditional"))
 
 
@@ -170,7 +171,7 @@ def test_every_setting_has_a_flag():
 
 @pytest.mark.parametrize("name", sorted(FIELDS.keys() - {"minutes"}))
 def test_every_default_is_accepted(name):
-    """The default of each recipe, and the value from before the setting existed."""
+    """Tests the default of each recipe, and the value from before the setting existed."""
     defaults = [getattr(recipe, name, FIELDS[name].default) for recipe in RECIPES.values()]
     for value in [*defaults, FIELDS[name].metadata["before"]]:
         if value not in (None, ALWAYS):
