@@ -113,6 +113,7 @@ class GAN(keras.Model):
         self.real_logits_tracker = keras.metrics.Mean(name="real_logits")
         self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
         self._compile_arguments = None
+        self._late_results = ()
         self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
         # Nothing is left to build. Keras would lock the attributes after `build`, and then a subclass could
         # not add attributes.
@@ -180,7 +181,9 @@ class GAN(keras.Model):
         for metric in self._compile_arguments.metrics:
             metric.update_state(real_images, fake_images)
         self.evaluation_step.assign_add(1)
-        return self.get_metrics_result()
+        named = list(self._name_results())  # a graph drops the operations of results that are not returned
+        self._late_results = tuple(name for metric, name, _ in named if _computes_at_end(metric))
+        return {name: value for _, name, value in named if name not in self._late_results}
 
     def _unpack(self, data):
         """Returns the images, float32 in [-1, 1], and the labels (batch,). Unconditional: labels are None."""
@@ -323,20 +326,18 @@ class GAN(keras.Model):
         return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
 
     def get_metrics_result(self) -> dict:
-        """Returns the results of all metrics. If metrics have the same name, the second name gets a number.
+        """Returns the results of all metrics. If two metrics have one name, the second name gets a number."""
+        return {name: value for _, name, value in self._name_results()}
 
-        In a compiled step, the result of a metric with the attribute `computes_at_end` is NaN. The sums of
-        such a metric are complete only after the last batch. Then Keras calls this method again.
-        """
-        results = {}
+    def _name_results(self) -> Iterator[tuple]:
+        """Yields each metric, a name that no other result has, and a result of the metric."""
+        names = set()
         for metric in self.metrics:
-            result = metric.result()  # a graph drops this operation if `result` is replaced below
-            if getattr(metric, "computes_at_end", False) and not tf.executing_eagerly():
-                result = tf.nest.map_structure(lambda value: tf.fill((), math.nan), result)
+            result = metric.result()
             for name, value in (result if isinstance(result, dict) else {metric.name: result}).items():
                 numbered = (name if not number else f"{name}_{number}" for number in itertools.count())
-                results[next(key for key in numbered if key not in results)] = value
-        return results
+                names.add(unused := next(one for one in numbered if one not in names))
+                yield metric, unused, value
 
     def reset_metrics(self):
         super().reset_metrics()
@@ -344,7 +345,15 @@ class GAN(keras.Model):
         self.evaluation_step.assign(0)  # every evaluation uses the same latents
 
     def make_test_function(self, force=False):
-        return self._without_xla(super().make_test_function, force)
+        """Makes the function of a batch of `evaluate`. Metrics that compute at the end have the result NaN.
+
+        After the last batch Keras calls `get_metrics_result`, if the batches had the same names.
+        """
+        if self.test_function is None or force:
+            self._without_xla(super().make_test_function, force)
+            test_batch = self.test_function
+            self.test_function = lambda data: test_batch(data) | dict.fromkeys(self._late_results, math.nan)
+        return self.test_function
 
     def make_predict_function(self, force=False):
         return self._without_xla(super().make_predict_function, force)
@@ -558,6 +567,11 @@ class GAN(keras.Model):
                 stacklevel=2,
             )
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def _computes_at_end(metric: keras.metrics.Metric) -> bool:
+    """Returns whether a metric's result is computed once, after the last batch of an evaluation."""
+    return getattr(metric, "computes_at_end", False)
 
 
 class _TotalLoss(keras.metrics.Metric):

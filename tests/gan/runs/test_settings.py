@@ -77,6 +77,7 @@ def test_a_missing_setting_has_the_value_from_before_it_existed():
         "recipe": "fast", "base_filters": 32, "generator_depth": 0, "discriminator_depth": 0, "dropout": 0.3,
         "translation": 0.0, "minibatch_deviation": True, "discriminator_steps": 1, "beta_2": 0.99,
         "decay_epochs": 0, "mixed_precision": "none", "jit": "auto", "validation": False,
+        "deterministic": False,
     }  # fmt: skip
     assert settings.conditional is False
     assert Settings.read(stored(penalty="wgan_gp", discriminator_steps="removed")).discriminator_steps == 1
@@ -160,10 +161,11 @@ def test_limits_are_the_same_for_flags_and_files(limits, right, wrong):
 
 def test_every_setting_has_a_flag():
     switches = [name for name, field in FIELDS.items() if field.type is bool]
-    assert parse("--unconditional", "--no-validation", "--no-minibatch-deviation") == dict.fromkeys(
-        switches, False
+    words = ["--unconditional", "--no-validation", "--no-minibatch-deviation", "--no-deterministic"]
+    assert parse(*words) == dict.fromkeys(switches, False)
+    assert parse(*[word.replace("no-", "").replace("un", "") for word in words]) == dict.fromkeys(
+        switches, True
     )
-    assert parse("--conditional", "--validation", "--minibatch-deviation") == dict.fromkeys(switches, True)
     for name in FIELDS.keys() - set(switches):
         with pytest.raises(argparse.ArgumentError, match="expected one argument"):
             parse(f"--{name.replace('_', '-')}")
