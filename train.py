@@ -2,7 +2,7 @@
 
 python train.py                          # MNIST, or the digits in this package if MNIST cannot be downloaded
 python train.py --minutes 5 --name first
-python train.py --resume runs/first      # continues a stopped run; on a CPU, with the same bits
+python train.py --resume runs/first      # continues a run; on a CPU, gives the same bits as without the stop
 """
 
 import os
@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
 
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
-# Number of images, and images in a batch. With 5000 images, half of MNIST's test set, validation takes less
+# The number of images, and the batch size. With 5000 images, half of MNIST's test set, validation takes less
 # than a twentieth of the time of an epoch.
 VALIDATION = (5000, 250)
 SHOWN = ("d_loss", "g_loss", *training.QUALITY)  # logs in the terminal; history.csv has all logs
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None, program: str = "train.py") -> int:
 
 
 def run(options: argparse.Namespace, program: str) -> int:
-    """Checks the settings and the data before it writes any file, and then trains. Returns the exit code."""
+    """Checks the settings and the data before writing any file, and then trains. Returns the exit code."""
     job = training.prepare(options)
     num_classes = job.dataset.num_classes if job.settings.conditional else None
     with programs.usage_errors(before=f"{job.dataset.source}: "):
@@ -123,7 +123,7 @@ def _quality_metrics(job: training.Job, say, verbose: int) -> list[keras.metrics
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
-    """Returns the columns of history.csv. Without validation Keras adds a `val_` column for each log."""
+    """Returns the columns of history.csv. Without validation, CSVLogger adds a `val_` column for each log."""
     columns = [tracker.name for tracker in gan.metrics if tracker not in metrics] + ["penalty"] * has_penalty
     measured = [metric.name for metric in gan.metrics] if metrics else columns
     return columns + [f"val_{name}" for name in measured]

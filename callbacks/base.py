@@ -11,7 +11,7 @@ from gan.sampling import input_shapes
 class SampleCallback(keras.callbacks.Callback):
     """Draws samples from the same latents before training and after every n-th epoch.
 
-    It works with any model that maps latents (batch, latent_dim) to images (batch, height, width, channels)
+    Works with any model that maps latents (batch, latent_dim) to images (batch, height, width, channels)
     in [-1, 1]. A model with `num_classes` gets `[latents, labels]`, and each row of its grid shows one class.
 
     A subclass implements `show_samples(epochs_done, grid)` and `show_real(grid)`. A grid is uint8 (height,
@@ -20,8 +20,8 @@ class SampleCallback(keras.callbacks.Callback):
     Args:
         columns: number of samples in a row.
         rows: number of rows. None: one for each class, or ten without classes.
-        real_images: uint8, or floats in [-1, 1], at least rows * columns images, to show beside the samples.
-            None: no real images are shown.
+        real_images: real images for comparison, uint8 or floats in [-1, 1]. Shows the first rows * columns
+            images. None: shows no real images.
         every_n_epochs: number of epochs from one drawing to the next, at least 1.
         seed: seed of the fixed latents.
         scale: whole factor that enlarges the pictures. None: the factor of `gan.images.readable_scale`, which
@@ -77,11 +77,11 @@ class SampleCallback(keras.callbacks.Callback):
             self.show_samples(epoch + 1, self._sample())
 
     def show_samples(self, epochs_done: int, grid: np.ndarray) -> None:
-        """Shows the samples after a number of epochs. 0 is before training."""
+        """Shows the samples after a number of epochs. 0 means before training."""
         raise NotImplementedError
 
     def show_real(self, grid: np.ndarray) -> None:
-        """Shows real images. It is called once, before training."""
+        """Shows real images. `on_train_begin` calls this method once."""
         raise NotImplementedError
 
     def choose_scale(self, grid_shape: tuple, samples_shape: tuple) -> int:

@@ -38,7 +38,7 @@ class Checkpoint(keras.callbacks.Callback):
         mode: "min" if lower values of `monitor` are better, "max" if higher values are better.
 
     Raises:
-        ValueError: if an argument is out of its range. Also before the first epoch, if the directory contains
+        ValueError: if an argument is out of its range; or, before the first epoch, if the directory contains
             checkpoints of another training that this training would delete.
 
     Example. The code continues from the newest checkpoint each time that you run it:
@@ -231,7 +231,7 @@ def _checksum(manifest: dict) -> str:
 
 
 def _verify(weights: Path, manifest: dict) -> None:
-    """Raises ValueError if a weights file differs from its manifest. Compares the size first: it is fast."""
+    """Raises ValueError if a weights file differs from its manifest. Compares the size first, for speed."""
     if not weights.is_file():
         raise ValueError(f"{weights} is missing")
     if weights.stat().st_size != manifest["bytes"] or digest(weights) != manifest["sha256"]:

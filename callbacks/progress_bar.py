@@ -6,7 +6,7 @@ import keras
 
 
 class ProgressBar(keras.callbacks.ProgbarLogger):
-    """Shows only chosen logs, and a time per step that does not include the compilation.
+    """Shows a progress bar with only the chosen logs. The time per step does not include the compilation.
 
     All logs of a GAN make a line of about 125 characters. A narrower terminal wraps the line, and Keras
     cannot overwrite a wrapped line: each step would add a line. `fit` uses this callback instead of its own
@@ -36,7 +36,7 @@ class ProgressBar(keras.callbacks.ProgbarLogger):
             print("Compiling the train step, which takes up to half a minute...", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self._is_compiled:  # the first step includes compilation: the bar starts its clock after it
+        if not self._is_compiled:  # the first step includes the compilation: the bar measures the later steps
             self._is_compiled = True
             self.progbar = keras.utils.Progbar(self.target, verbose=self.verbose, stateless_metrics=())
         super().on_train_batch_end(batch, self._choose(logs))

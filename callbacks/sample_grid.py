@@ -1,4 +1,4 @@
-"""Saves a picture of samples after every epoch, and a film of all epochs at the end."""
+"""Saves pictures of samples during training, and an animated GIF of all pictures at the end."""
 
 import contextlib
 import warnings
@@ -19,12 +19,12 @@ MILLISECONDS_THE_LAST = 2000
 
 
 class SampleGrid(SampleCallback):
-    """Writes `epoch_0000.png` (before training), `epoch_0001.png`, …, and `epochs.gif` at the end.
+    """Saves a picture of samples after every n-th epoch, and an animated GIF of all pictures at the end.
 
-    With `real_images` it also writes `real.png`, a grid of the same size. Each file is written whole or not
-    at all. A resumed `fit` (`initial_epoch=n`) continues the numbers and keeps the scale of the pictures in
-    the folder. The film shows all epochs. A new `fit` into the same folder overwrites the pictures of the
-    same epochs.
+    Writes `epoch_0000.png` (before training), `epoch_0001.png`, …, and `epochs.gif`. With `real_images`, also
+    writes `real.png`, a grid of the same size. Each file is written completely or not at all. A resumed `fit`
+    (`initial_epoch=n`) continues the numbers and keeps the scale of the pictures in the folder. The GIF also
+    contains the earlier pictures. A new `fit` into the same folder overwrites pictures with the same number.
 
     Args:
         directory: folder of the pictures. It is created if it does not exist.
@@ -68,7 +68,7 @@ class SampleGrid(SampleCallback):
 
 
 def _read(pictures: list[Path]) -> Iterator[Image.Image]:
-    """Yields the frames of the film. It closes each file before it opens the next: there may be thousands."""
+    """Yields the frames of the GIF. Only one file is open at a time, because there may be thousands."""
     for picture in pictures:
         try:
             with Image.open(picture) as file:

@@ -9,11 +9,12 @@ from .base import SampleCallback
 
 
 class TensorBoardSamples(SampleCallback):
-    """Writes the image summaries `samples/generated` after every epoch, and `samples/real` once.
+    """Writes samples to TensorBoard after every n-th epoch, and real images once.
 
-    TensorBoard shows the two side by side, because both names begin with `samples/`. The step is the number
-    of finished epochs. 0 is before training. Each summary is flushed at once: TensorBoard shows it
-    immediately, and a killed process loses no summary.
+    The image summaries are `samples/generated` and `samples/real`. TensorBoard shows both side by side,
+    because both names begin with `samples/`. The step is the number of finished epochs; 0 means before
+    training. The callback flushes each summary at once: TensorBoard shows the summary immediately, and a
+    killed process loses no summary.
 
     Args:
         log_dir: folder for `tensorboard --logdir`. It is created if it does not exist.
@@ -45,7 +46,7 @@ class TensorBoardSamples(SampleCallback):
         self.writer.close()
 
     def _write(self, tag: str, grid: np.ndarray, step: int) -> None:
-        # Keras's TensorBoard leaves its own condition of recording in place.
+        # Keras's TensorBoard callback may have turned off recording.
         with self.writer.as_default(), tf.summary.record_if(True):
             tf.summary.image(tag, grid[np.newaxis], step=step)
         self.writer.flush()

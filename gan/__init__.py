@@ -12,9 +12,8 @@ try:
 except ModuleNotFoundError as error:
     from .commands.program import explain_missing
 
-    _problem = explain_missing(
-        error
-    )  # raised later: `python -m gan` imports this module first and prints one line
+    # `python -m gan` imports this module first and must print one line, so the error is raised only later.
+    _problem = explain_missing(error)
 
     def __getattr__(name: str):
         if name.startswith("__"):

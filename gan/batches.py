@@ -1,8 +1,8 @@
 """Checks of the data for `fit` and `evaluate`. The checks run on the host, before the train step.
 
-`BatchChecks` checks a whole array at once. It checks other data batch by batch, and reads each batch only
-once. The checks of a `tf.data` pipeline are part of the pipeline, not of the train step: XLA removes
-assertions from the train step, and an assertion in a graph does not raise ValueError.
+`BatchChecks` checks a whole array at once. For other data, `BatchChecks` checks each batch once, when
+the batch is read. The checks of a `tf.data` pipeline are part of the pipeline, not of the train step: XLA
+removes assertions from the train step, and an assertion in a graph does not raise ValueError.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import tensorflow as tf
 from . import images as image_values
 from .sampling import check_labels
 
-MOST_LEVELS = 16  # uint8 images without a larger value have the range 0..1 or 0..16
+MOST_LEVELS = 16  # if the largest value of uint8 images is at most 16, their range is 0..1 or 0..16
 ONE_HOT = " (convert one-hot labels to integers by `argmax(-1)`)"
 TWO_ARGUMENTS = " (pass the images as `x`, the labels as `y`)"
 
@@ -52,7 +52,7 @@ class BatchChecks:
             x: images, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
             y: labels of images, or None.
             steps: number of steps in an epoch, or None.
-            steps_name: name of this argument in the Keras method, for the error message.
+            steps_name: name of `steps` in the Keras method, for the error message.
 
         Raises:
             ValueError: for data that the GAN cannot use. The message is one line.
@@ -229,7 +229,7 @@ class _CheckedPyDataset(keras.utils.PyDataset):
 
 
 def _warn_of_range(images: np.ndarray) -> bool:
-    """Warns when the images seem to have a wrong range. Returns whether it warned."""
+    """Warns when the images seem to have a wrong range. Returns True after a warning."""
     if not images.size:
         return False
     low, high = images.min(), images.max()

@@ -1,4 +1,4 @@
-"""The package `callbacks` as `gan.callbacks`. A user's own `callbacks.py` cannot hide this name."""
+"""Makes the package `callbacks` importable as `gan.callbacks`, even beside a `callbacks.py` of the user."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,7 @@ _INIT = Path(__file__).parents[1] / "callbacks" / "__init__.py"
 _found = importlib.util.find_spec("callbacks")
 if _found is not None and _found.origin is not None and Path(_found.origin) == _INIT:
     sys.modules[__name__] = importlib.import_module("callbacks")
-else:  # Python finds a user's own callbacks.py first
+else:  # Python finds the user's callbacks.py, or finds no `callbacks`
     _spec = importlib.util.spec_from_file_location(
         __name__, _INIT, submodule_search_locations=[str(_INIT.parent)]
     )

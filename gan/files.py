@@ -78,7 +78,7 @@ def encode_weights(model) -> bytes:
 
 
 def local_path(path: Path | str) -> Path:
-    """Returns a path on this machine.
+    """Converts a path or a text to a local `Path`.
 
     Raises:
         ValueError: for an address such as gs://bucket. `Path` would turn the address into a local path.
@@ -102,7 +102,7 @@ def find_numbered(folder: Path, suffix: str) -> dict[int, Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes incomplete files of killed processes from a folder. No process may write to the folder now."""
+    """Removes incomplete files of killed processes. No process may write to the folder during the call."""
     for path in folder.glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):  # for example, the path is a folder
             path.unlink()
@@ -118,8 +118,8 @@ def read_json(path: Path) -> dict:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if the file does not contain a JSON object. The message is the reason only: the caller
-            adds the path.
+        ValueError: if the file does not contain a JSON object. The message does not contain the path: the
+            caller adds the path.
     """
     if path.exists() and not path.is_file():
         raise ValueError("it is not a file")

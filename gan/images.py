@@ -1,7 +1,7 @@
 """Images as arrays: the value range, grids and PNG bytes.
 
-Only this module converts between pixels (uint8, 0..255) and the networks' floats in [-1, 1]. It uses NumPy
-and Pillow, and no TensorFlow.
+Only this module converts between pixels (uint8, 0..255) and the networks' floats in [-1, 1]. The module
+does not use TensorFlow.
 """
 
 import io
@@ -22,7 +22,7 @@ def to_float(pixels):
 
 
 def to_uint8(images) -> np.ndarray:
-    """Converts floats in [-1, 1] to uint8 pixels. It rounds, clips values outside, and makes a NaN black.
+    """Converts floats in [-1, 1] to uint8 pixels: rounds, clips values outside [-1, 1], and makes NaN black.
 
     Args:
         images: a float array with at least one axis.
@@ -64,7 +64,7 @@ def check_pictures(name: str, some_images: np.ndarray) -> None:
 
 
 def readable_scale(height: int, width: int) -> int:
-    """Returns the smallest whole factor that gives an image a side of at least 56 pixels.
+    """Returns the smallest whole factor that makes the longer side of an image at least 56 pixels.
 
     Example: `readable_scale(28, 28)` is 2, and `readable_scale(64, 64)` is 1.
     """
@@ -107,7 +107,7 @@ def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.nd
         uint8 (rows, columns, height, width, channels).
 
     Raises:
-        ValueError: when a grid of such images has another size.
+        ValueError: when no grid of images of this height and width has the size of `grid`.
     """
     scale = _find_scale(grid, height, width, gap)
     cells = np.pad(grid[::scale, ::scale], ((0, gap), (0, gap), (0, 0)))
@@ -123,7 +123,9 @@ def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> int:
         is_whole = (small.shape[0] + gap) % (height + gap) == (small.shape[1] + gap) % (width + gap) == 0
         if is_whole and np.array_equal(small.repeat(scale, 0).repeat(scale, 1), grid):
             return scale
-    raise ValueError(f"A grid of {height}x{width} images has another size. Received: {grid.shape}")
+    raise ValueError(
+        f"The grid has another size than a grid of {height}x{width} images. Received: {grid.shape}"
+    )
 
 
 def encode_png(image: np.ndarray) -> bytes:

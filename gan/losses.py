@@ -58,8 +58,7 @@ class AdversarialLoss(Configurable):
 class SmoothableLoss(AdversarialLoss):
     """Base class of the losses with one-sided label smoothing (Salimans et al. 2016).
 
-    The discriminator's target for real images is 1 - `label_smoothing` instead of 1. The target for fake
-    images stays 0.
+    The discriminator's target is 1 - `label_smoothing` for real images, and 0 for fake images.
 
     Reference: https://arxiv.org/abs/1606.03498, section 3.4.
 

@@ -47,12 +47,12 @@ class GAN(keras.Model):
 
     The logs are `loss` (`d_loss` + `g_loss`), `d_loss` (without the penalty), `g_loss`, `penalty` (if the GAN
     has a penalty), and `real_logits` and `fake_logits`, the mean outputs of the discriminator. The logs show
-    whether the two players are balanced. The logs do not show how good the images are.
+    whether the two players are balanced, but not how good the images are.
 
     A NaN gradient makes the weights NaN at the same step and the losses NaN at the next step. Pass
     `keras.callbacks.TerminateOnNaN()` to `fit` to stop such a training. `callbacks.Checkpoint` never saves
-    weights that are not finite, so the last good checkpoint remains. (With mixed_float16, Keras skips an
-    update with a NaN gradient. Then look at `penalty` too.)
+    weights that are not finite, so the last good checkpoint remains. With mixed_float16, Keras skips an
+    update with a NaN gradient. Then check the log `penalty` too: `d_loss` does not contain the penalty.
 
     Args:
         generator: a built model of `latents` (batch, latent_dim), or of `[latents, labels]` for a conditional
@@ -60,9 +60,9 @@ class GAN(keras.Model):
         discriminator: a built model of `images`, or of `[images, labels]`. The discriminator returns one
             logit for each image (batch, 1), high for real, without a sigmoid.
         num_classes: number of classes of a conditional GAN, or None.
-        seed: non-negative integer, or None for a random seed. The seed determines all latents and the random
-            numbers of the penalty. (Call `keras.utils.set_random_seed` before you build the networks. This
-            call determines the initial weights and the random seed for None.)
+        seed: non-negative integer, or None for a random seed. The seed determines the latents in
+            training and evaluation, and the random numbers of the penalty. Before you build the networks,
+            call `keras.utils.set_random_seed`: it determines the initial weights and, for None, the seed.
         ema_half_life_images: half-life, in images seen, of the moving average of the generator's weights. The
             half-life is at most a twentieth of the images seen so far. The average draws the samples. None:
             no average, and the generator draws the samples.
@@ -115,8 +115,8 @@ class GAN(keras.Model):
         self._compile_arguments = None
         self._late_results = ()
         self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
-        # Nothing is left to build. Keras would lock the attributes after `build`, and then a subclass could
-        # not add attributes.
+        # Both networks are built already. After a call of `build`, Keras would lock the attributes,
+        # and a subclass could not add attributes.
         self.built = True
 
     def build(self, input_shape=None):
@@ -214,7 +214,7 @@ class GAN(keras.Model):
         return self._call(self.discriminator, inputs, training, adds)
 
     def _call(self, network, inputs, training: bool, adds: list | None):
-        """Calls a network. Appends the losses that the layers add in this call to the list `adds`."""
+        """Calls a network. Appends the losses from `add_loss` and activity regularizers to `adds`."""
         output = tf.cast(sampling.call(network, inputs, training), tf.float32)
         if adds is not None:
             adds += added_losses(network)
@@ -326,11 +326,11 @@ class GAN(keras.Model):
         return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
 
     def get_metrics_result(self) -> dict:
-        """Returns the results of all metrics. If two metrics have one name, the second name gets a number."""
+        """Returns the results of all metrics. If two have the same name, the second gets a number."""
         return {name: value for _, name, value in self._name_results()}
 
     def _name_results(self) -> Iterator[tuple]:
-        """Yields each metric, a name that no other result has, and a result of the metric."""
+        """Yields a tuple for each result of each metric: the metric, a unique name, and the value."""
         names = set()
         for metric in self.metrics:
             result = metric.result()
@@ -345,9 +345,10 @@ class GAN(keras.Model):
         self.evaluation_step.assign(0)  # every evaluation uses the same latents
 
     def make_test_function(self, force=False):
-        """Makes the function of a batch of `evaluate`. Metrics that compute at the end have the result NaN.
+        """Makes the function that `evaluate` calls for each batch.
 
-        After the last batch Keras calls `get_metrics_result`, if the batches had the same names.
+        In the logs of a batch, metrics that compute at the end have the value NaN. After the last batch,
+        Keras replaces the logs by the result of `get_metrics_result`, but only if both have the same names.
         """
         if self.test_function is None or force:
             self._without_xla(super().make_test_function, force)
@@ -368,7 +369,10 @@ class GAN(keras.Model):
             self.jit_compile = chosen
 
     def _begin(self) -> None:
-        """Copies the generator's (perhaps loaded) weights to the average, but only before the first step."""
+        """Checks the strategy. Before the first step, also copies the generator's weights to the average.
+
+        The user may have loaded other weights into the generator after the GAN was created.
+        """
         if tf.distribute.has_strategy():
             checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
         if self.average_generator is not None and int(self.step.numpy()) == 0:
@@ -391,7 +395,7 @@ class GAN(keras.Model):
             return super().fit(**{name: value for name, value in given.items() if name != "self"})
 
     def _choose_directions(self, callbacks) -> None:
-        """Tells callbacks such as `EarlyStopping` whether smaller or larger values are better."""
+        """Sets the mode of callbacks such as `EarlyStopping`: whether smaller or larger values are better."""
         directions = {metric.name: getattr(metric, "direction", None) for metric in self.metrics}
         directions |= dict.fromkeys(("loss", "d_loss", "g_loss", "penalty"), "min")
         inner = getattr(callbacks, "callbacks", callbacks) or []
@@ -509,7 +513,7 @@ class GAN(keras.Model):
                 variable.assign(store[f"{name}_{index}"])
 
     def _asset_folders(self, directory: str) -> Iterator[tuple]:
-        """Yields each metric that saves networks, and its folder. Metrics of one name get two folders."""
+        """Yields each metric that saves files, and its folder. Metrics of the same name get two folders."""
         names = set()
         for index, metric in enumerate(self.metrics):
             if hasattr(metric, "save_assets"):

@@ -2,8 +2,8 @@
 
 Both networks are functional models. Keras can load a saved generator without this package. The generator
 starts with a dense layer at the smallest size. Then transposed convolutions double the size. The
-discriminator halves the size with strided convolutions. It has more convolutions at the smallest size, where
-a convolution is cheapest. The discriminator also measures how much its batch varies.
+discriminator halves the size with strided convolutions. Both networks have additional convolutions at the
+smallest size, where a convolution is cheapest. The discriminator also measures how much its batch varies.
 
 With `num_classes` both networks are conditional. The generator concatenates the label's embedding and the
 latents. After each batch norm, each class has its own scales and offsets (de Vries et al. 2017,
@@ -19,7 +19,7 @@ from .checks import refuse_channels_first, whole_number
 KERNEL_SIZE = 4  # multiple of the stride: avoids checkerboards (distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
 TINY = 1e-6  # keeps the root of a variance away from 0, where its slope is infinite
-WHOLE_CHANNELS = (None, 1, 1, None)  # like SpatialDropout2D, which loses its dtype float16 in a saved model
+WHOLE_CHANNELS = (None, 1, 1, None)  # whole channels; a saved SpatialDropout2D loses its dtype float16
 LARGEST_START = 8  # largest side of the dense layer's output, if enough halvings are possible
 
 
@@ -40,7 +40,7 @@ def build_generator(
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
         latent_dim: length of a latent vector.
         num_classes: number of classes of a conditional generator. None: a generator without labels.
-        base_filters: channels of the largest hidden feature map. The number doubles at each smaller size.
+        base_filters: channels of the largest hidden feature map. The number doubles when the size halves.
         depth: number of 3x3 convolutions at the smallest size, where a convolution is cheapest.
         name: name of the model.
 
@@ -110,7 +110,7 @@ def build_discriminator(
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
         num_classes: number of classes of a conditional discriminator. None: a discriminator without labels.
-        base_filters: channels of the first hidden feature map. The number doubles at each smaller size.
+        base_filters: channels of the first hidden feature map. The number doubles when the size halves.
         depth: number of 3x3 convolutions at the smallest size, where a convolution is cheapest.
         dropout: fraction of the channels that dropout drops after each convolution, in [0, 1). 0: no
             dropout. With a gradient penalty the discriminator does not need dropout.
@@ -171,7 +171,7 @@ def build_discriminator(
 
 @keras.saving.register_keras_serializable(package="gan")
 class MinibatchDeviation(layers.Layer):
-    """Measures how much a batch varies. So the discriminator can detect fake images that are too similar.
+    """Measures how much a batch varies, so the discriminator can detect fake images that are too similar.
 
     Maps features (batch, height, width, channels) to float32 deviations (batch, channels): first the mean of
     each channel over height and width, then the standard deviation of this mean over the batch. All images of
@@ -226,7 +226,7 @@ def _activate_and_drop(x, dropout: float, name: str):
 
 
 def _count_stages(image_shape: tuple[int, int, int]) -> int:
-    """Counts how often the size is halved: at least twice, then while it is even and above LARGEST_START."""
+    """Counts the halvings of the size: at least two, then more while the size is even and > LARGEST_START."""
     height, width, _ = image_shape
     if height % 4 or width % 4 or min(height, width) < 4:
         expected = "`image_shape` must have a height and a width divisible by 4: pad or resize the images"

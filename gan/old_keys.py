@@ -1,6 +1,6 @@
 """Old names of settings and columns in files, and their current names."""
 
-# In a run's config.json and history.csv, and in the compile config of a `.keras` file.
+# Old name: current name, in a run's config.json and history.csv, and in the compile config of `.keras` files.
 RENAMED = {
     "preset": "recipe",
     "width": "base_filters",
@@ -14,8 +14,8 @@ REMOVED = {"update": "alternating"}  # the code now always uses this value
 def translate_old_keys(config: dict) -> dict:
     """Replaces old names in a config by the current names. Keeps the order.
 
-    Leaves out a removed key if its value is the value in REMOVED. Keeps a removed key with another value, so
-    that the caller can report it.
+    Leaves out a key of REMOVED if the config has the same value as REMOVED. With another value, the key
+    stays, so that the caller can report the key.
     """
     translated = {}
     for key, value in config.items():

@@ -65,7 +65,7 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
     optimizer = TwoPlayerOptimizer(keras.optimizers.Adam(1e-4), keras.optimizers.Adam(4e-4))
     optimizer.build_players(generator.trainable_variables, discriminator.trainable_variables)
     [player.name for player in optimizer.optimizers]       # ["generator", "discriminator"]
-    optimizer.learning_rate = 5e-5                         # sets the discriminator's to 2e-4
+    optimizer.learning_rate = 5e-5                         # also sets the discriminator's rate, to 2e-4
     ```
     """
 
@@ -125,8 +125,8 @@ class TwoPlayerOptimizer(keras.optimizers.Optimizer):
     def learning_rate(self):
         """The learning rate of the generator.
 
-        When you set or assign the learning rate, the discriminator's learning rate changes too: the ratio of
-        the two learning rates stays the same as at the start.
+        If you change this learning rate, the discriminator's learning rate changes too: the ratio of
+        both rates stays the same as at the start.
 
         Raises:
             TypeError: when you set the learning rate and a player has a schedule, or the new value is a

@@ -21,10 +21,10 @@ EPSILON = 1e-12  # keeps a square root away from 0, where its slope is infinite
 class DiscriminatorPass:
     """Holds one pass of the discriminator over a batch: the input of a penalty.
 
-    The logits and gradients come from the same pass as the discriminator's loss. So they need no extra pass,
-    and dropout and random translation use the same random numbers as in the loss. The gradients are the
-    gradients of the sum of the batch's logits. If the images of a batch influence each other
-    (`MinibatchDeviation`, batch norm), the gradients include this influence.
+    The discriminator's loss uses the same pass. So a penalty needs no extra pass, and dropout and random
+    translation use the same random numbers as in the loss. Each gradient is the gradient of the sum of the
+    batch's logits. If the images of a batch influence each other (`MinibatchDeviation`, batch norm), the
+    gradients include this influence.
 
     Attributes:
         discriminator: a function that maps images to logits (batch, 1) in a new training pass with a new

@@ -45,7 +45,7 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     """
     shapes = input_shapes(generator)
     labels = _check_requested(generator, count, labels, is_conditional=len(shapes) == 2)
-    # `keras.utils.set_random_seed` also seeds `random`, so the images are repeatable after it.
+    # `keras.utils.set_random_seed` also seeds `random`: after this call, the images are repeatable.
     seed = random.randrange(2**32) if seed is None else seed
     latents = np.random.default_rng(seed).standard_normal((count, *shapes[0][1:]), np.float32)
     compiled, image_shape = _compile(generator)

@@ -71,7 +71,9 @@ def test_a_process_shares_the_gpu_unless_the_user_chose(monkeypatch, chosen):
 DETERMINISTIC = """
 import sys, warnings
 import keras
+import tensorflow as tf
 import train
+tf.config.set_visible_devices(tf.config.list_physical_devices("CPU"))  # fails if an import used a device
 assert train.main(sys.argv[1:]) == 0
 with warnings.catch_warnings(record=True) as caught:  # Keras warns if op determinism is on
     warnings.simplefilter("always")

@@ -33,4 +33,4 @@ def _train_classifier(options: argparse.Namespace) -> None:
     print(f"Weights: {shorten(options.output)}, SHA-256 {digest(options.output)}")
     if dataset.test_labels is not None:
         _, logits = extract(classifier, dataset.test_images)
-        print(f"Correct for {(logits.argmax(1) == dataset.test_labels).mean():.2%} of the test images")
+        print(f"Test accuracy: {(logits.argmax(1) == dataset.test_labels).mean():.2%}")

@@ -1,4 +1,4 @@
-"""`python -m gan generate`: draws images with the generator of a run, or with the one in the package."""
+"""`python -m gan generate`: draws images from a run, or from the generator in the package."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ from .program import UsageError, shorten, usage_errors
 from .runs import add_scale, hold, load_gan
 
 COLUMNS = 10
-MOST_IMAGES = 1_000_000  # in memory at once: 0.8 GB of MNIST's size
+MOST_IMAGES = 1_000_000  # all images are in memory at once: 0.8 GB for images of MNIST's size
 
 
 def add_command(commands) -> None:
@@ -68,7 +68,7 @@ def _labels(options: argparse.Namespace, classes: int | None):
     if options.digit is None:
         return None if classes is None else np.arange(options.count) % classes
     if classes is None:
-        raise UsageError(f"{options.folder} was trained without labels: it cannot draw one digit only")
+        raise UsageError(f"{options.folder} was trained without labels: leave out --digit")
     if not 0 <= options.digit < classes:
         source = options.folder or "the package's generator"
         raise UsageError(f"--digit {options.digit}: {source} has the classes 0 to {classes - 1}")

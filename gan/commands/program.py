@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_program(name: str, run: Callable[[], int]) -> int:
-    """Runs the body of a program, in any thread and with any output streams. Returns the exit code.
+    """Runs the body of a program, in any thread. Returns the exit code.
 
     The exit code is 2 for a mistake that the user can correct before the start, 1 for an error during the
     work, 130 after Ctrl-C, and 143 after SIGTERM. Prints one line for each error and each warning.
@@ -112,7 +112,7 @@ def missing_package(program: str, error: ModuleNotFoundError) -> SystemExit:
 
 
 def command(program: str, *arguments: str | Path) -> str:
-    """Returns a command line that runs a program of this Python environment, activated or not."""
+    """Returns a command line for a program of this Python environment, even if it is not activated."""
     beside_python = Path(sys.executable).with_name(program)
     if beside_python.exists() and shutil.which(program) != str(beside_python):
         program = shorten(beside_python)

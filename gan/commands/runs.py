@@ -1,4 +1,4 @@
-"""Functions that several commands use: they load the model and the data of a run, and lock its folder."""
+"""Contains the common code of the commands: flags, and loading and locking a run."""
 
 import argparse
 import contextlib

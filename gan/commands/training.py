@@ -138,7 +138,7 @@ def open_for_writing(job: Job) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
-    """Says in one line how to continue a training after Ctrl-C or after a file could not be written.
+    """Says in one line how to continue, after Ctrl-C or if a file cannot be written.
 
     Args:
         job: the training.

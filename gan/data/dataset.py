@@ -49,7 +49,7 @@ class Dataset:
         return None if self.train_labels is None else int(self.train_labels.max()) + 1
 
     def first_images(self, num_classes: int | None) -> np.ndarray:
-        """Returns the first 100 training images, or the first 10 of each class if `num_classes` is given.
+        """Returns the first 100 training images, or with `num_classes` the first 10 of each class.
 
         If a class has fewer than 10 images, black images replace the missing images.
         """

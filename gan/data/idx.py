@@ -2,8 +2,8 @@
 
 An IDX file is big-endian. The header has two zero bytes, one byte for the type, one byte for the number of
 dimensions, and four bytes for the size of each dimension. The values follow, and the last dimension varies
-fastest. The reader compares the size in the header with the bytes that follow, and never reads the rest of a
-file that is larger.
+fastest. The reader compares the size in the header with the number of bytes that follow. If a file is too
+large, the reader does not read the rest.
 """
 
 import gzip

@@ -61,8 +61,8 @@ def pipeline(
 
     dataset = tf.data.Dataset.counter(start_step).map(make_batch, num_parallel_calls=2)
     options = tf.data.Options()
-    # There is nothing to tune here. The autotuning thread sleeps for longer and longer times, and the end of
-    # `fit` would wait until the thread wakes up.
+    # Autotuning has no use here. Its thread sleeps longer and longer, and `fit` would wait at the end until
+    # the thread wakes up.
     options.autotune.enabled = False
     dataset = _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
     # `GAN.fit` reads these attributes and then does not check the batches again.
@@ -74,10 +74,9 @@ def pipeline(
 def validation_batches(
     dataset: Dataset, has_labels: bool, most_images: int, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns batches of evenly spaced images of the test set.
+    """Returns batches of test images: the whole test set, or every n-th image of a larger test set.
 
-    The images come from the training set if there is no test set, or if the test set lacks the labels for
-    `has_labels`.
+    Uses the training set if there is no test set, or if the batches need labels and the test set has none.
 
     Args:
         dataset: the data.

@@ -1,4 +1,4 @@
-"""Contains the frozen classifiers. The metrics use the features and the predictions of a classifier.
+"""Loads or trains the classifier whose features and predictions the metrics use.
 
 Distances in different feature spaces are not comparable. So the package contains the weights of the
 classifiers for MNIST and for the digits, with checksums. The function `classifier_for` trains a classifier
@@ -116,7 +116,7 @@ def _load_shipped(name: str) -> Classifier:
 
 
 def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
-    """Returns the classifier for a dataset, or None if the dataset has fewer than two classes.
+    """Returns the classifier for a dataset, or None if the dataset has no labels or only one class.
 
     The package has classifiers for MNIST and for the digits. The function recognizes these datasets by their
     checksums. For any other dataset, the function trains a classifier and saves it in `~/.keras/gan` (or

@@ -162,7 +162,7 @@ def sum_probabilities(logits):
 
 
 def score(count, probabilities, negative_entropy):
-    """Returns the classifier score exp(H(E[p]) - E[H(p)]), computed from sums. It is 1 if the count is 0."""
+    """Returns the classifier score exp(H(E[p]) - E[H(p)]), computed from sums. Without images: 1."""
     count = ops.maximum(count, 1.0)
     mean = probabilities / count
     entropy_of_mean = -ops.sum(mean * ops.log(ops.maximum(mean, keras.config.epsilon() ** 2)))

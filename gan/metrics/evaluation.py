@@ -2,8 +2,8 @@
 
 Each measure has two values: one value for the samples, and one value for real images. The value for real
 images is the floor. A generator that draws from the distribution of the training images would reach the
-floor. For the distances, the real images are training images. They are never the images that the samples
-are compared with.
+floor. For a distance, the real images are training images. The samples and these training images are
+compared with the same images, and no training image is compared with itself.
 """
 
 import json
@@ -78,8 +78,8 @@ def evaluate(
         classifier: a classifier of the dataset's classes: see `classifier_for`.
         is_conditional: whether the generator takes labels.
         seed: chooses the latents of the samples and the training images.
-        real_accuracy: a function that returns the classification accuracy score of real images. None: do not
-            measure this score. The measurement takes minutes.
+        real_accuracy: a function that returns the classification accuracy score of real images. The score
+            takes minutes. None, or with an unconditional generator: the score is not measured.
         say: a function that gets a line of text for each step of the evaluation.
         verbose: as in `fit`, for the training that the classification accuracy score needs.
 

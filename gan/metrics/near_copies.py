@@ -17,7 +17,7 @@ def find_nearest(
     Args:
         images: uint8 (count, height, width, channels).
         training_images: uint8 (other count, height, width, channels).
-        neighbors: number of training images to find for each image, limited to all training images.
+        neighbors: number of training images to find for each image, at most all training images.
 
     Returns:
         The indices of the training images, and their Euclidean distances for pixels 0..255. Both have the
@@ -31,7 +31,7 @@ def find_nearest(
         rows = part.reshape(len(part), -1).astype(np.float32)
         squared = squares - 2.0 * (rows @ columns.T)  # the square of the row does not change the order
         found = np.argpartition(squared, neighbors - 1, axis=1)[:, :neighbors]
-        # A small difference of large squares is inexact. So the distances found are computed again.
+        # `squared` is a small difference of large numbers, so it is inexact. Compute the distances directly.
         exact = np.sqrt(((columns[found] - rows[:, np.newaxis]) ** 2).sum(2))
         order = exact.argsort(1, kind="stable")
         indices.append(np.take_along_axis(found, order, 1))

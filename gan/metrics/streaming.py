@@ -18,7 +18,7 @@ from .distances import SUMS, frechet, mean_and_covariance, score, sum_probabilit
 
 
 class QualityMetric(keras.metrics.Metric):
-    """Provides the common parts of the metrics, which have `update_state(real_images, fake_images)`.
+    """Base class of the metrics with `update_state(real_images, fake_images)`.
 
     The images are float32 batches in [-1, 1]. A saved GAN contains the network of each metric: the name of a
     classifier in the package, or the weights of any other network.
@@ -73,9 +73,9 @@ class FrechetDistance(QualityMetric):
     """Measures the Fréchet distance between the features of real and of generated images.
 
     The distance is |m - m'|^2 + Tr(C + C' - 2 (C C')^(1/2)). m and m' are the means of the real and the
-    generated features. C and C' are the covariances. The distance is 0 if the means and the covariances are
-    equal. The distance depends on the number of images, and more strongly if there are few images. The
-    distance is NaN for a single image, and after a feature that is not finite. Reference: Heusel et al. 2017,
+    generated features. C and C' are the covariances. The distance is 0 for equal means and covariances. The
+    distance also depends on the number of images, most strongly with few images. A single image, or a feature
+    that is not finite, makes the distance NaN. Reference: Heusel et al. 2017,
     https://arxiv.org/abs/1706.08500, equation 6.
 
     Args:

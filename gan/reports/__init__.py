@@ -1,1 +1,1 @@
-"""What is made from finished runs."""
+"""Makes tables and pictures from runs."""

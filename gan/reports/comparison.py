@@ -28,10 +28,10 @@ BEST_BY = "val_frechet_distance"
 
 
 def format_epochs(folder: RunFolder) -> str:
-    """Returns the table of one run: one row for each epoch. A mark shows the best epoch.
+    """Returns the table of one run: one row for each epoch. The word "best" marks the best epoch.
 
     Raises:
-        ValueError: one line, when the run's history or config is absent or damaged.
+        ValueError: with a message of one line, if the run's history is missing or damaged.
     """
     rows = read_history(folder.history)
     columns = {"d_loss": "d_loss", "g_loss": "g_loss"} | FIGURES
@@ -51,7 +51,7 @@ def format_runs(folders: list[RunFolder]) -> str:
     deviation over the seeds.
 
     Raises:
-        ValueError: one line, when a run's history or config is absent or damaged.
+        ValueError: with a message of one line, if a run's history or config is missing or damaged.
     """
     configs = [folder.read_whole_config() for folder in folders]
     labels = _label(configs)
@@ -68,12 +68,12 @@ def format_runs(folders: list[RunFolder]) -> str:
         groups.setdefault(_without_seed(config), {})[config["settings"].get("seed")] = end
     lines += _format_groups(groups, width, title_width)
     if len({config["data"]["checksum"] for config in configs}) > 1:
-        lines += ["", "These runs have different data: their distances do not compare."]
+        lines += ["", "These runs have different data, so their distances are not comparable."]
     return "\n".join(lines)
 
 
 def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
-    """Draws the epochs of one run. Each column is an epoch, and each row shows the same latents.
+    """Draws the epochs of one run. Each column shows one epoch, and each row shows the same latents.
 
     Args:
         folder: the run.
@@ -83,7 +83,8 @@ def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
         uint8 (height, width, 3).
 
     Raises:
-        ValueError: one line, when the run has no pictures of epochs, or a damaged one.
+        ValueError: with a message of one line, if the config is damaged, or if the pictures of the epochs are
+            missing or damaged.
     """
     config = folder.read_whole_config()
     height, width, _ = config["data"]["image_shape"]
@@ -104,7 +105,7 @@ def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
 
 
 def draw_runs(gans: list, seed: int = 0, scale: int | None = None) -> np.ndarray:
-    """Draws samples of trained GANs. Each column is a GAN, and each row shows the same latents.
+    """Draws samples of trained GANs. Each column shows one GAN, and each row shows the same latents.
 
     Args:
         gans: the trained models.
@@ -115,7 +116,7 @@ def draw_runs(gans: list, seed: int = 0, scale: int | None = None) -> np.ndarray
         uint8 (height, width, 3).
 
     Raises:
-        ValueError: when their images differ in size.
+        ValueError: when the GANs draw images of different sizes.
     """
     classes = {gan.num_classes for gan in gans if gan.num_classes is not None}
     rows = ROWS_OF_A_CLASS * max(classes) if classes else ROWS_WITHOUT_CLASSES
@@ -138,7 +139,7 @@ def draw_columns(columns: dict[str, np.ndarray], scale: int | None = None) -> np
         uint8 (height, width, 3).
 
     Raises:
-        ValueError: when their images differ in size.
+        ValueError: when the columns contain images of different sizes.
     """
     shapes = {images.shape[1:3] for images in columns.values()}
     if len(shapes) > 1:
@@ -164,7 +165,7 @@ def _label(configs: list[dict]) -> list[str]:
 
 
 def _without_seed(config: dict) -> str:
-    """Returns everything that determines a run, except its seed."""
+    """Returns a text that is equal for runs that differ only in their seed."""
     settings = complete(config["settings"]) | {"seed": None}
     return json.dumps([settings, config["data"].get("checksum")], sort_keys=True)
 

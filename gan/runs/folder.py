@@ -35,7 +35,7 @@ class RunFolder:
     def open_for_writing(self) -> Iterator[None]:
         """Creates the folder if it is missing, and locks the folder until the block ends.
 
-        Removes the unfinished files of killed processes. Follows links, because a run may keep its
+        Removes the unfinished files of killed processes. A subfolder may be a link, for example to
         checkpoints on another disk.
 
         Raises:

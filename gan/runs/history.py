@@ -13,7 +13,7 @@ from ..old_keys import translate_old_keys
 
 
 def keep_history(path: Path, epochs_done: int, columns: Iterable[str]) -> None:
-    """Keeps the rows of finished epochs, and removes all other rows.
+    """Keeps the rows of finished epochs in a history.csv, and removes all other rows.
 
     A resumed run writes the rows of the later epochs again. The file gets the columns of the current
     version. Deletes the file if it has no rows of finished epochs. Warns if rows are missing. Also warns if

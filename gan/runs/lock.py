@@ -20,8 +20,8 @@ def lock(folder: Path) -> Iterator[None]:
     """Locks a folder until the block ends.
 
     The operating system releases the lock when the process ends. The file `.lock` remains, and contains the
-    number of the process that took the lock last. Do not remove `.lock`: a second process could then lock
-    the folder at the same time. Warns if the disk has no file locks.
+    process ID of its last owner. Do not remove `.lock`: a second process could then lock the folder at the
+    same time. Warns if the disk has no file locks.
 
     Raises:
         LockedError: immediately, with a message of one line, if another process holds the lock.

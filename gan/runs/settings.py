@@ -8,9 +8,9 @@ from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting
 from ..old_keys import REMOVED, translate_old_keys
 from ..recipes import RECIPES, Recipe
 
-SMALL_DATASET = 10_000  # images; with fewer, an epoch has STEPS_FOR_SMALL steps instead of one pass
+SMALL_DATASET = 10_000  # a dataset with fewer images has STEPS_FOR_SMALL steps in an epoch, not one pass
 STEPS_FOR_SMALL = 500
-STEPS_PER_EXECUTION = 8  # steps until Keras returns to Python; saves a twentieth of the time of a step
+STEPS_PER_EXECUTION = 8  # steps that Keras runs in one call; makes a step about 5 % faster
 # --resume may change these settings, because they do not change the results of an epoch.
 CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")
 
