@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import STEPS, assert_same_state, fit, make_dataset, make_gan
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+OWN_PROJECT = (Path(__file__).parents[1] / "docs" / "own-project.md").read_text("utf-8")
 RATES = ("learning_rate_generator", "learning_rate_discriminator")
 
 
@@ -209,7 +209,7 @@ def test_backup_and_restore_goes_on_to_the_same_bits(gan, num_classes, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         fit(gan, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Interrupt(epoch=2)])
     resumed = make_gan(num_classes)
-    (line,) = [line for line in README.splitlines() if line.startswith("epochs_done = json.loads")]
+    (line,) = [line for line in OWN_PROJECT.splitlines() if line.startswith("epochs_done = json.loads")]
     names = {"json": json, "backup": tmp_path / "training_metadata.json"}
     exec(line, names)
     dataset = make_dataset(num_classes, start_step=names["epochs_done"] * STEPS)

@@ -2,7 +2,7 @@
 
 The compared programs run in turn, so other load on the machine slows all of them equally. A row has the
 median ratio over the rounds, the quartiles, the median ratio of CPU seconds, and the median time in
-milliseconds. The benchmarks take about seven minutes on two cores without other load.
+milliseconds. The benchmarks take about ten minutes on two cores without other load.
 """
 
 import argparse
