@@ -2,7 +2,7 @@
 
 python train.py                          # MNIST, or the digits in this package if MNIST cannot be downloaded
 python train.py --minutes 5 --name first
-python train.py --resume runs/first      # continues a run; on a CPU, gives the same bits as without the stop
+python train.py --resume runs/first      # continues a run; on a CPU, with the same bits as without the stop
 """
 
 import os
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, program: str) -> int:
 
 
 def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
-    """Trains, and continues from the newest checkpoint if the run folder has checkpoints.
+    """Trains the GAN. Continues from the newest checkpoint if the run folder has checkpoints.
 
     Raises:
         programs.RunError: if a loss or weight is not finite.

@@ -24,11 +24,11 @@ class SampleCallback(keras.callbacks.Callback):
             images. None: shows no real images.
         every_n_epochs: number of epochs from one drawing to the next, at least 1.
         seed: seed of the fixed latents.
-        scale: whole factor that enlarges the pictures. None: the factor of `gan.images.readable_scale`, which
-            is 2 for images of 28x28 pixels.
+        scale: integer factor that enlarges the pictures. None: the factor of `gan.images.readable_scale`,
+            which is 2 for images of 28x28 pixels.
 
     Raises:
-        ValueError: when `every_n_epochs`, `columns`, `rows` or `scale` is not a whole number from 1.
+        ValueError: when `every_n_epochs`, `columns`, `rows` or `scale` is not a whole number of at least 1.
     """
 
     def __init__(

@@ -130,7 +130,7 @@ class Checkpoint(keras.callbacks.Callback):
             epoch = self._unsaved[0]
             warnings.warn(f"Epoch {epoch} is not saved: another callback changed the weights.", stacklevel=2)
         for epoch in self._epochs_of("weights.h5") - self._epochs_of("json"):
-            self._path(epoch, "weights.h5").unlink()  # left by a kill between two removals
+            self._path(epoch, "weights.h5").unlink()  # left by a process that was killed during a removal
 
     def _save_if_unchanged(self) -> bool:
         """Saves the last epoch, unless another callback has changed the weights since its end."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 from . import images as image_values
 from .sampling import check_labels
 
-MOST_LEVELS = 16  # if the largest value of uint8 images is at most 16, their range is 0..1 or 0..16
+MOST_LEVELS = 16  # uint8 images without a value above 16 probably have the range 0..1 or 0..16
 ONE_HOT = " (convert one-hot labels to integers by `argmax(-1)`)"
 TWO_ARGUMENTS = " (pass the images as `x`, the labels as `y`)"
 

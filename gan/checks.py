@@ -43,7 +43,8 @@ def check_networks(generator, discriminator, num_classes: int | None) -> tuple[t
     if shared:
         names = ", ".join(v.path for v in generator.variables if id(v) in shared)
         raise ValueError(
-            f"The networks must not share layers: each has an optimizer. Received: shared weights {names}"
+            "The networks must not share layers: each network has its own optimizer. "
+            f"Received: shared weights {names}"
         )
     return latent_shape, generated_shape
 
@@ -92,7 +93,7 @@ def whole_number(name: str, number: int) -> int:
         ValueError: with the name and the value.
     """
     if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
-        raise ValueError(f"`{name}` must be a whole number from 1 upward. Received: {name}={number!r}")
+        raise ValueError(f"`{name}` must be a whole number of at least 1. Received: {name}={number!r}")
     return int(number)
 
 
@@ -203,7 +204,7 @@ def check_trainable(*networks: keras.Model) -> None:
     """Refuses networks without trainable weights.
 
     Raises:
-        ValueError: with the name of the first such network.
+        ValueError: with the name of the first network without trainable weights.
     """
     for network in networks:
         if not network.trainable_variables:

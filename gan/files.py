@@ -60,7 +60,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 class _WeightsInMemory(io.BytesIO):
-    """Holds a file in memory. `save_weights` checks the end of the file's name."""
+    """Holds a file in memory, with a name that `save_weights` accepts."""
 
     def __str__(self):
         return "memory.weights.h5"
@@ -78,7 +78,7 @@ def encode_weights(model) -> bytes:
 
 
 def local_path(path: Path | str) -> Path:
-    """Converts a path or a text to a local `Path`.
+    """Converts a path or a string to a local `Path`.
 
     Raises:
         ValueError: for an address such as gs://bucket. `Path` would turn the address into a local path.

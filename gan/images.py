@@ -59,12 +59,13 @@ def check_pictures(name: str, some_images: np.ndarray) -> None:
         ValueError: with the shape.
     """
     if some_images.ndim != 4 or some_images.shape[-1] not in (1, 3):
-        expected = f"{name} must have the shape (count, height, width, channels), gray (1) or color (3)"
+        expected = f"{name} must have the shape (count, height, width, channels), with 1 (gray) or 3 (color)"
+        expected += " channels"
         raise ValueError(f"{expected}. Received: {some_images.shape}")
 
 
 def readable_scale(height: int, width: int) -> int:
-    """Returns the smallest whole factor that makes the longer side of an image at least 56 pixels.
+    """Returns the smallest integer factor that makes the longer side of an image at least 56 pixels.
 
     Example: `readable_scale(28, 28)` is 2, and `readable_scale(64, 64)` is 1.
     """
@@ -78,7 +79,7 @@ def make_grid(images: np.ndarray, columns: int, gap: int = 2, scale: int = 1) ->
         images: uint8 (count, height, width, channels), 1 or 3 channels.
         columns: number of images in a row. The rest of the last row stays black.
         gap: black pixels between two images, before scaling.
-        scale: whole factor that enlarges the grid. Each pixel becomes a square of equal pixels.
+        scale: integer factor that enlarges the grid. Each pixel becomes a square of equal pixels.
 
     Returns:
         uint8 (grid height, grid width, channels).
@@ -124,7 +125,7 @@ def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> int:
         if is_whole and np.array_equal(small.repeat(scale, 0).repeat(scale, 1), grid):
             return scale
     raise ValueError(
-        f"The grid has another size than a grid of {height}x{width} images. Received: {grid.shape}"
+        f"The grid does not have the size of a grid of {height}x{width} images. Received: {grid.shape}"
     )
 
 

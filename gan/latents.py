@@ -25,8 +25,8 @@ def draw_uniform(seed: int, stream: int, draw, count, length: int):
     """Draws uniform random numbers in (0, 1) for this replica's part of the batch.
 
     A batch gets the same numbers on any number of replicas: each replica draws the numbers of the whole batch
-    and takes its slice. XLA also gives the same numbers, because the function computes the numbers
-    from raw bits. Only the raw bits are the same in XLA and TensorFlow.
+    and takes its slice. The numbers are also the same with XLA: TensorFlow and XLA draw the same raw
+    bits, but not the same floats, so the function computes the numbers from raw bits.
 
     The arguments and the result are the same as for `draw_latents`. `stream` can also be PENALTY.
     """

@@ -170,7 +170,7 @@ class Wasserstein(AdversarialLoss):
     - discriminator: E[D(G(z))] - E[D(x)]
     - generator: -E[D(G(z))]
 
-    The loss does not limit the discriminator. Use the loss with a penalty, preferably `wgan_gp`.
+    The loss does not limit the discriminator's gradients. Use the loss with a penalty, preferably `wgan_gp`.
 
     Reference: https://arxiv.org/abs/1701.07875, equations 2 and 3.
     """

@@ -52,7 +52,8 @@ class GAN(keras.Model):
     A NaN gradient makes the weights NaN at the same step and the losses NaN at the next step. Pass
     `keras.callbacks.TerminateOnNaN()` to `fit` to stop such a training. `callbacks.Checkpoint` never saves
     weights that are not finite, so the last good checkpoint remains. With mixed_float16, Keras skips an
-    update with a NaN gradient. Then check the log `penalty` too: `d_loss` does not contain the penalty.
+    update with a NaN gradient. Then a NaN penalty appears only in the log `penalty`, because `d_loss`
+    does not contain the penalty.
 
     Args:
         generator: a built model of `latents` (batch, latent_dim), or of `[latents, labels]` for a conditional
@@ -140,7 +141,7 @@ class GAN(keras.Model):
                     fake_logits = self._discriminate(fake_images, labels, True, discriminator_adds)
                 logits = [real_logits, fake_logits]
                 penalty_value = 0.0
-                if penalty is not None:  # a graph drops a gradient that the penalty does not use
+                if penalty is not None:  # TensorFlow removes unused gradients from the graph
                     gradients = image_tape.gradient(logits, [real_images, fake_images])
                     batch = [real_images, fake_images, labels]
                     seen = self._make_pass(*batch, logits, gradients, update_index, discriminator_adds)
@@ -181,7 +182,7 @@ class GAN(keras.Model):
         for metric in self._compile_arguments.metrics:
             metric.update_state(real_images, fake_images)
         self.evaluation_step.assign_add(1)
-        named = list(self._name_results())  # a graph drops the operations of results that are not returned
+        named = list(self._name_results())  # TensorFlow does not compute results that are not returned
         self._late_results = tuple(name for metric, name, _ in named if _computes_at_end(metric))
         return {name: value for _, name, value in named if name not in self._late_results}
 
@@ -360,7 +361,7 @@ class GAN(keras.Model):
         return self._without_xla(super().make_predict_function, force)
 
     def _without_xla(self, make, force: bool):
-        """Makes a function without XLA. XLA takes seconds to compile and saves time only in many steps."""
+        """Makes a function without XLA. XLA takes seconds to compile and saves time only over many steps."""
         chosen = self.jit_compile
         self.jit_compile = False
         try:

@@ -6,9 +6,9 @@ discriminator halves the size with strided convolutions. Both networks have addi
 smallest size, where a convolution is cheapest. The discriminator also measures how much its batch varies.
 
 With `num_classes` both networks are conditional. The generator concatenates the label's embedding and the
-latents. After each batch norm, each class has its own scales and offsets (de Vries et al. 2017,
-https://arxiv.org/abs/1707.00683). The discriminator projects its features on the label's embedding (Miyato &
-Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
+latents. Each class has its own scales and offsets after each batch norm: conditional batch norm (de Vries et
+al. 2017, https://arxiv.org/abs/1707.00683). The discriminator projects its features on the label's
+embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
 """
 
 import keras
@@ -19,7 +19,7 @@ from .checks import refuse_channels_first, whole_number
 KERNEL_SIZE = 4  # multiple of the stride: avoids checkerboards (distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
 TINY = 1e-6  # keeps the root of a variance away from 0, where its slope is infinite
-WHOLE_CHANNELS = (None, 1, 1, None)  # whole channels; a saved SpatialDropout2D loses its dtype float16
+WHOLE_CHANNELS = (None, 1, 1, None)  # as in SpatialDropout2D, which loses its dtype float16 if it is saved
 LARGEST_START = 8  # largest side of the dense layer's output, if enough halvings are possible
 
 
@@ -105,7 +105,7 @@ def build_discriminator(
     The layers are: strided convolutions, then 3x3 convolutions. LeakyReLU and optional dropout follow each
     convolution. A dense layer maps the features and the `MinibatchDeviation` to one logit, without a sigmoid.
     Dropout drops whole channels (Tompson et al. 2015, https://arxiv.org/abs/1411.4280), because neighboring
-    pixels of a channel are similar, and because random numbers for each pixel took a fifth of the train step.
+    pixels of a channel are similar, and because random numbers for each pixel took a fifth of a step's time.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width divisible by 4.
@@ -116,8 +116,8 @@ def build_discriminator(
             dropout. With a gradient penalty the discriminator does not need dropout.
         translation: in training, the discriminator shifts real and fake images at random, by at most this
             fraction of the height and width, in [0, 1). 0: no shifts. With shifts the discriminator does not
-            memorize a few hundred images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738). The new pixels
-            at the border are black, -1.
+            memorize a dataset of a few hundred images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
+            The new pixels at the border are black, -1.
         minibatch_deviation: whether to use `MinibatchDeviation`. If True, all images of a batch must be real,
             or all images must be fake.
         name: name of the model.

@@ -2,7 +2,7 @@
 
 docs/recipe.md describes the experiments behind the recipes, and the experiments that failed. All recipes
 share some values. The reasons for these values are in other files: R1's weight in gan/penalties.py, Adam's
-beta1 in gan/optimizer.py, class norm in gan/networks.py.
+beta1 in gan/optimizer.py, conditional batch norm in gan/networks.py.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ class Recipe:
     decay_epochs: int | None = setting(
         None,
         "number of epochs in which both learning rates fall along a cosine to a hundredth; 0: constant rates "
-        "(default: the number of --epochs; dcgan 0; with --minutes 0)",
+        "(default: the number of --epochs; 0 for dcgan and with --minutes)",
         COUNT_FROM_0,
         before=0,
     )

@@ -45,7 +45,7 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     """
     shapes = input_shapes(generator)
     labels = _check_requested(generator, count, labels, is_conditional=len(shapes) == 2)
-    # `keras.utils.set_random_seed` also seeds `random`: after this call, the images are repeatable.
+    # `keras.utils.set_random_seed` also seeds `random`, so the user can make the images repeatable.
     seed = random.randrange(2**32) if seed is None else seed
     latents = np.random.default_rng(seed).standard_normal((count, *shapes[0][1:]), np.float32)
     compiled, image_shape = _compile(generator)
@@ -130,8 +130,8 @@ def call(network: keras.Model, inputs, training: bool = False):
 def load_trained_generator() -> keras.Model:
     """Loads a conditional generator of MNIST digits.
 
-    The weights are the moving average at the end of the recipe `best`. `gan/assets/README.md` has the command
-    that trained the generator, and the quality of the digits.
+    The weights are the moving average after a training with the recipe `best`. `gan/assets/README.md` has the
+    command that trained the generator, and the quality of the digits.
 
     Returns:
         A model that maps `[latents, labels]` to float32 images (batch, 28, 28, 1) in [-1, 1]. The latents

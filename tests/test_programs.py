@@ -54,7 +54,7 @@ def test_an_interrupt_ends_main_and_leaves_the_signals(somewhere, monkeypatch, c
     before = [signal.getsignal(number) for number in SIGNALS]
     monkeypatch.setattr(train.callbacks.SampleGrid, "on_epoch_end", interrupt)
     assert train.main([*SHORT, "--name", "one"]) == 128 + signal.SIGINT
-    assert "Stopped. Continue it:  " in capsys.readouterr().out
+    assert "Stopped. Continue the run:  " in capsys.readouterr().out
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
@@ -216,6 +216,6 @@ def test_in_a_notebook(tmp_path, monkeypatch):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.outputs)
-    assert "Stopped. Continue it:" in printed
+    assert "Stopped. Continue the run:" in printed
     assert "Resuming after epoch 1 of 3." in printed
     assert (tmp_path / "runs/one/samples/epoch_0003.png").is_file()

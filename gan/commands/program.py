@@ -135,7 +135,7 @@ def usage_errors(before: str = "", after: str = "") -> Iterator[None]:
 
 
 def _print_line(text: str) -> None:
-    """Prints a text as one line to stderr. The text may contain line breaks and bytes that are not text."""
+    """Prints a string as one line to stderr. The string may contain line breaks and undecodable bytes."""
     print(" ".join(text.splitlines()).encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 

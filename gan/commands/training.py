@@ -149,7 +149,7 @@ def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say(f"\nStopped. Continue it:  {resume}")
+        say(f"\nStopped. Continue the run:  {resume}")
         raise
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):

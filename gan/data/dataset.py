@@ -138,8 +138,8 @@ def check_images(images: np.ndarray, name: str = "images") -> None:
     """Raises DataError unless the images have a shape, type and range that a GAN accepts."""
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise DataError(
-            f"{name} must have shape (count, height, width, channels), gray (1) or color (3), and not "
-            f"be empty. Received: shape={images.shape}"
+            f"{name} must have shape (count, height, width, channels), with 1 (gray) or 3 (color) "
+            f"channels, and must not be empty. Received: shape={images.shape}"
         )
     try:
         check_range(images)

@@ -42,7 +42,7 @@ def load_known(name: str) -> Dataset:
     """
     cache, load_data = cache_folder() / "datasets", getattr(keras.datasets, name).load_data
     # Keras deletes a file whose bytes differ from Keras's own file, even if the data are the same. So this
-    # function reads the file itself.
+    # function first reads the file without Keras.
     for path, read in ((cache / f"{name}.npz", load_npz), (cache / name, load_idx_folder)):
         with contextlib.suppress(DataError):
             if path.exists() and (dataset := read(path)).checksum == CHECKSUMS.get(name):

@@ -144,7 +144,10 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_classifier(classifier, path)
     except OSError as error:
-        warnings.warn(f"The classifier could not be saved. The next run trains again: {error}", stacklevel=2)
+        warnings.warn(
+            f"The classifier could not be saved. The next run trains the classifier again: {error}",
+            stacklevel=2,
+        )
     return classifier
 
 

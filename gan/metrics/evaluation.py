@@ -2,8 +2,8 @@
 
 Each measure has two values: one value for the samples, and one value for real images. The value for real
 images is the floor. A generator that draws from the distribution of the training images would reach the
-floor. For a distance, the real images are training images. The samples and these training images are
-compared with the same images, and no training image is compared with itself.
+floor. For a distance, the real images are training images. The function `evaluate` compares the
+samples and these training images with the same reference images: test images, and other training images.
 """
 
 import json
@@ -135,8 +135,8 @@ def evaluate(
 def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
     """Measures the classification accuracy score of the training images, in [0, 1].
 
-    This score is the floor for the score of the samples. The measurement takes minutes, so the function
-    saves the score in `~/.keras/gan` (or `$KERAS_HOME/gan`).
+    Compare the score of the samples with this score. The measurement takes minutes, so the function saves
+    the score in `~/.keras/gan` (or `$KERAS_HOME/gan`).
 
     Raises:
         ValueError: if the dataset has no labeled test images.
@@ -182,7 +182,7 @@ def format_report(report: dict) -> str:
     """Formats a report as tables for a terminal of 80 columns."""
     count, alone, classifier = (report[key] for key in ("samples", "samples_alone", "classifier"))
     lines = [
-        f"{count:,} samples, in the features of {classifier['name']}.",
+        f"{count:,} samples, compared by the features of {classifier['name']}.",
         f'Its test accuracy is {classifier["test_accuracy"]:.2%}. The columns "real" measure real images.',
         *([FEW_SAMPLES_NOTE] if count < FEW_SAMPLES else []),
         "",
@@ -287,7 +287,7 @@ def _row(title: str, *pairs: dict, form: str = "") -> str:
 
 
 def _format(pair: dict, side: str, form: str, width: int) -> str:
-    """Formats a number in the given form. Without a form, a number has three digits or no decimals."""
+    """Formats a number in the given form. Without a form: three digits, or no decimals from 1000 upward."""
     value = pair.get(side)
     if value is None:
         return f"{'-':>{width}}"

@@ -115,7 +115,9 @@ class FrechetDistance(QualityMetric):
 
 @keras.saving.register_keras_serializable(package="gan")
 class ClassifierScore(QualityMetric):
-    """Measures exp(E[KL(p(y|x) || p(y))]) of the class probabilities of generated images.
+    """Measures the classifier score of generated images: exp(E[KL(p(y|x) || p(y))]).
+
+    p(y|x) are the class probabilities of an image x. p(y) is the mean of the class probabilities.
 
     The score lies between 1 and the number of classes. The score is high if the classifier is certain about
     each image and the classes are balanced. The formula is the "inception score" of Salimans et al. 2016,

@@ -133,7 +133,7 @@ def draw_columns(columns: dict[str, np.ndarray], scale: int | None = None) -> np
 
     Args:
         columns: images by title, uint8 (count, height, width, channels). All columns have the same count.
-        scale: whole factor that enlarges the images. None: the factor of `gan.images.readable_scale`.
+        scale: integer factor that enlarges the images. None: the factor of `gan.images.readable_scale`.
 
     Returns:
         uint8 (height, width, 3).
@@ -165,7 +165,7 @@ def _label(configs: list[dict]) -> list[str]:
 
 
 def _without_seed(config: dict) -> str:
-    """Returns a text that is equal for runs that differ only in their seed."""
+    """Returns a string that is equal for runs that differ only in their seed."""
     settings = complete(config["settings"]) | {"seed": None}
     return json.dumps([settings, config["data"].get("checksum")], sort_keys=True)
 
@@ -185,6 +185,6 @@ def _mean_and_spread(values: list[float | None]) -> str | None:
 
 
 def _format_row(cells: Iterable) -> str:
-    """Formats texts and numbers as columns. None becomes a dash."""
+    """Formats strings and numbers as columns. None becomes a dash."""
     texts = ("-" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}" for cell in cells)
     return "".join(f"{text:>18}" for text in texts)
