@@ -188,5 +188,5 @@ def test_any_keras_model_from_latents_to_images_will_do(tmp_path):
 @pytest.mark.parametrize("arguments", [{"columns": 0}, {"rows": -1}, {"every_n_epochs": 1.5}])
 def test_arguments_are_checked(arguments):
     name = next(iter(arguments))
-    with pytest.raises(ValueError, match=f"`{name}` must be a whole number from 1"):
+    with pytest.raises(ValueError, match=f"`{name}` must be a whole number of at least 1"):
         SampleGrid("folder", **arguments)

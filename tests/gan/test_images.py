@@ -35,7 +35,7 @@ def test_a_grid_of_any_scale_is_split_into_its_images(shape, scale):
     grid = images.make_grid(tiles, columns=3, scale=scale)
     assert grid.shape == (scale * (2 * shape[0] + 2), scale * (3 * shape[1] + 4), 3)
     np.testing.assert_array_equal(images.split_grid(grid, *shape).reshape(tiles.shape), tiles)
-    with pytest.raises(ValueError, match="has another size"):
+    with pytest.raises(ValueError, match="does not have the size"):
         images.split_grid(grid[:-1], *shape)
 
 
