@@ -90,7 +90,7 @@ REFUSED = {
         lambda: GAN(keras.Sequential([keras.Input((4,)), layers.Dense(2)]), dense_discriminator((2,))),
         r"\(batch, height, width, channels\).*\(batch, 2\)",
     ),
-    "no classes": (lambda: GAN(*in_lists(), num_classes=0), "`num_classes` must be a whole number of at least 1"),
+    "no classes": (lambda: GAN(*in_lists(), num_classes=0), "`num_classes` must be a whole number"),
     "a seed of 1.0": (lambda: GAN(*in_lists(), seed=1.0), "`seed` must be an integer"),
 }  # fmt: skip
 
