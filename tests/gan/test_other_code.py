@@ -400,8 +400,8 @@ def test_tensorflow_writes_samples_to_an_address(tmp_path, monkeypatch):
 
 PICTURES = {
     "a dataset": (tf.data.Dataset.from_tensor_slices(IMAGES), "must be an array"),
-    "five channels": (np.zeros((40, 8, 8, 5), np.uint8), r"gray \(1\) or color \(3\)"),
-    "no images": (np.zeros((40, 8), np.uint8), r"gray \(1\) or color \(3\)"),
+    "five channels": (np.zeros((40, 8, 8, 5), np.uint8), r"1 \(gray\) or 3 \(color\)"),
+    "no images": (np.zeros((40, 8), np.uint8), r"1 \(gray\) or 3 \(color\)"),
 }
 
 
