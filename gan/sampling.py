@@ -154,7 +154,8 @@ def _compile(generator: keras.Model):
             input_signature=[inputs if len(shapes) == 2 else inputs[0]],
             autograph=False,
         )
-        _COMPILED[generator] = compiled, output_shape(generator)
+        # A call of `tf.function` that traces warns of retracing, after five generators.
+        _COMPILED[generator] = compiled.get_concrete_function(), output_shape(generator)
     return _COMPILED[generator]
 
 

@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from conftest import without_tensorflow
 from gan import __main__ as program
@@ -139,3 +140,10 @@ def test_what_is_no_generator_is_refused():
         draw(build_generator((8, 8, 1), 4, base_filters=2), 2, [0, 1])
     with pytest.raises(ValueError, match="must be built"):
         draw(Subclassed(), 2)
+
+
+def test_many_generators_draw_without_a_warning_of_retracing(caplog, monkeypatch):
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    for _ in range(6):
+        draw(build_generator((8, 8, 1), 4, base_filters=2, depth=0), 2)
+    assert "retracing" not in caplog.text
