@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import images as image_values
+from .checks import label_shapes
 from .sampling import check_labels
 
 MOST_LEVELS = 16  # uint8 images without a value above 16 probably have the range 0..1 or 0..16
@@ -128,7 +129,7 @@ class BatchChecks:
                 if labels is None:
                     self._refuse_structure(images)
                 labels = np.asarray(labels)
-                if labels.shape not in ((len(values),), (len(values), 1)):
+                if labels.shape not in label_shapes(values):
                     self._refuse_structure((images, labels), ONE_HOT)
                 check_labels(labels, self.num_classes)
         except ValueError as error:

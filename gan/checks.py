@@ -112,14 +112,14 @@ def check_inputs(inputs, latent_shape: tuple, num_classes: int | None) -> None:
     if num_classes is not None:
         expected = f"[latents, labels]: {expected}, and integer labels of shape (batch,)"
     is_right = len(parts) == (1 if num_classes is None else 2) and tuple(parts[0].shape[1:]) == latent_shape
-    if not is_right or (num_classes is not None and tuple(parts[1].shape) not in _label_shapes(parts[0])):
+    if not is_right or (num_classes is not None and tuple(parts[1].shape) not in label_shapes(parts[0])):
         received = " and ".join(f"shape {tuple(part.shape)}" for part in parts)
         raise ValueError(f"`predict` takes {expected}. Received: {received}")
     if num_classes is not None:
         check_labels(np.asarray(parts[1]).astype(np.int64), num_classes)
 
 
-def _label_shapes(examples) -> list[tuple]:
+def label_shapes(examples) -> list[tuple]:
     """Returns the shapes that the labels of these examples may have."""
     return [(len(examples),), (len(examples), 1)]
 

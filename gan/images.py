@@ -72,6 +72,19 @@ def readable_scale(height: int, width: int) -> int:
     return -(-READABLE_SIDE // max(height, width))
 
 
+def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
+    """Enlarges a picture: each pixel becomes a square of equal pixels.
+
+    Args:
+        picture: uint8 (height, width, channels).
+        scale: integer factor, at least 1.
+
+    Returns:
+        uint8 (height * scale, width * scale, channels).
+    """
+    return picture.repeat(scale, 0).repeat(scale, 1)
+
+
 def make_grid(images: np.ndarray, columns: int, gap: int = 2, scale: int = 1) -> np.ndarray:
     """Arranges images row by row on a black background.
 
@@ -92,7 +105,7 @@ def make_grid(images: np.ndarray, columns: int, gap: int = 2, scale: int = 1) ->
     cells[:count, :height, :width] = images
     cells = cells.reshape(rows, columns, height + gap, width + gap, channels)
     grid = cells.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
-    return grid[: grid.shape[0] - gap, : grid.shape[1] - gap].repeat(scale, 0).repeat(scale, 1)
+    return enlarge(grid[: grid.shape[0] - gap, : grid.shape[1] - gap], scale)
 
 
 def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.ndarray:
@@ -122,7 +135,7 @@ def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> int:
     for scale in range(min(grid.shape[0] // height, grid.shape[1] // width), 0, -1):
         small = grid[::scale, ::scale]
         is_whole = (small.shape[0] + gap) % (height + gap) == (small.shape[1] + gap) % (width + gap) == 0
-        if is_whole and np.array_equal(small.repeat(scale, 0).repeat(scale, 1), grid):
+        if is_whole and np.array_equal(enlarge(small, scale), grid):
             return scale
     raise ValueError(
         f"The grid does not have the size of a grid of {height}x{width} images. Received: {grid.shape}"

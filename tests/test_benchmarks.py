@@ -1,4 +1,4 @@
-"""Tests that the benchmarks run and report results. The tests do not judge the measured speed."""
+"""Runs the benchmarks and checks the form of their results. No test checks the measured speed."""
 
 import importlib
 import json

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import whole_file, write_whole
-from ..images import encode_png, make_grid, readable_scale
+from ..images import encode_png, enlarge, make_grid, readable_scale
 from ..limits import SEED, whole_number
 from ..sampling import CLASSES, draw, load_trained_generator
 from .program import UsageError, shorten, usage_errors
@@ -84,5 +84,4 @@ def _write(output: Path, images: np.ndarray, scale: int | None) -> None:
         write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)), scale=scale)))
     else:
         for number, image in enumerate(images):
-            image = image.repeat(scale or 1, 0).repeat(scale or 1, 1)
-            write_whole(output / f"{number:05d}.png", encode_png(image))
+            write_whole(output / f"{number:05d}.png", encode_png(enlarge(image, scale or 1)))
