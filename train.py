@@ -27,7 +27,7 @@ try:
     from gan.commands import training
     from gan.data import pipeline, validation_batches
     from gan.files import whole_file
-    from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance, classifier_for
+    from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance, feature_network_for
     from gan.runs import keep_history, tell_of_lost_pictures
     from gan.runs.settings import STEPS_PER_EXECUTION
 except ModuleNotFoundError as error:
@@ -52,7 +52,10 @@ def run(options: argparse.Namespace, program: str) -> int:
     num_classes = job.dataset.num_classes if job.settings.conditional else None
     with programs.usage_errors(before=f"{job.dataset.source}: "):
         gan = job.settings.make_gan(job.dataset.image_shape, num_classes, job.settings.seed)
+    start = [] if job.is_resumed else training.copy_start(gan, job)
     if options.dry_run:
+        for line in job.dataset.report:
+            print(line, file=sys.stderr)
         print(json.dumps({"run_folder": str(job.folder.path)} | job.config, indent=2))
         return 0
     if job.dataset.notice:
@@ -60,12 +63,19 @@ def run(options: argparse.Namespace, program: str) -> int:
     say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
     resume = ["python", programs.shorten(__file__)] if program == "train.py" else program.split()
     with training.open_for_writing(job), training.explain_stop(job, resume, say):
-        train(gan, job, say, verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2)
+        train(gan, job, start, say, verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2)
     return 0
 
 
-def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
+def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> None:
     """Trains the GAN. Continues from the newest checkpoint if the run folder has checkpoints.
+
+    Args:
+        gan: the GAN, not compiled yet.
+        job: the training.
+        start: the lines from `training.copy_start`.
+        say: a function that prints lines.
+        verbose: as in `fit`.
 
     Raises:
         programs.RunError: if a loss or weight is not finite.
@@ -73,7 +83,7 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
     settings, folder = job.settings, job.folder
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    metrics = _quality_metrics(job, say, verbose)
+    metrics = _quality_metrics(job, verbose)
     steps_per_execution = math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
     decay_steps = settings.decay_epochs * settings.steps_per_epoch
     settings.compile(gan, decay_steps, metrics=metrics, steps_per_execution=steps_per_execution)
@@ -83,10 +93,12 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
     history_file = callbacks.HistoryFile(folder.history, append=True)  # runs before `checkpoint`
     with programs.usage_errors():
         epochs_done = checkpoint.restore(gan)
+    if job.is_resumed and not epochs_done:
+        start = training.copy_start(gan, job)
     (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
     keep_history(folder.history, epochs_done, _list_columns(gan, metrics, settings.penalty != "none"))
     tell_of_lost_pictures(folder, epochs_done)
-    say(*training.describe_start(job, epochs_done))
+    say(*training.describe_start(job, epochs_done), *start)
     validation = validation_batches(job.dataset, settings.conditional, *VALIDATION)
     started = time.monotonic()
     try:
@@ -108,18 +120,13 @@ def train(gan: GAN, job: training.Job, say, verbose: int) -> None:
     say(*training.describe_end(job, history, time.monotonic() - started))
 
 
-def _quality_metrics(job: training.Job, say, verbose: int) -> list[keras.metrics.Metric]:
-    """Returns the metrics for validation: none without validation, or with fewer than two classes."""
+def _quality_metrics(job: training.Job, verbose: int) -> list[keras.metrics.Metric]:
+    """Returns the metrics for validation: none without validation, only the distance without classes."""
     if not job.settings.validation:
         return []
-    classifier = classifier_for(job.dataset, verbose)
-    if classifier is None:
-        say(
-            "The quality of the samples is not measured: the metrics need a classifier, and the data have no "
-            "labels or only one class."
-        )
-        return []
-    return [FrechetDistance(classifier), ClassifierScore(classifier), ClassBalance(classifier)]
+    network = feature_network_for(job.dataset, verbose)
+    of_classes = [ClassifierScore(network), ClassBalance(network)] if job.dataset.has_classes else []
+    return [FrechetDistance(network), *of_classes]
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
@@ -133,17 +140,18 @@ def _feed(gan: GAN, job: training.Job, start_step: int):
     data, settings = job.dataset, job.settings
     arrays = (data.train_images, data.train_labels if settings.conditional else None)
     order = {"batch_size": settings.batch_size, "seed": settings.seed, "start_step": start_step}
-    return pipeline(*arrays, num_classes=gan.num_classes, **order)
+    return pipeline(*arrays, num_classes=gan.num_classes, flip=settings.flip, **order)
 
 
 def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
     settings, folder = job.settings, job.folder
     real_images = job.dataset.first_images(gan.num_classes)
+    shown = {"real_images": real_images, "seed": settings.seed, "class_names": job.dataset.class_names}
     watchers = [
         callbacks.ProgressBar(SHOWN),
         keras.callbacks.TerminateOnNaN(),
-        callbacks.SampleGrid(folder.samples, real_images=real_images, seed=settings.seed),
-        callbacks.TensorBoardSamples(folder.logs / "samples", real_images=real_images, seed=settings.seed),
+        callbacks.SampleGrid(folder.samples, **shown),
+        callbacks.TensorBoardSamples(folder.logs / "samples", **shown),
         callbacks.TensorBoard(folder.logs, write_graph=False),
     ]
     return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])

@@ -26,6 +26,8 @@ class SampleCallback(keras.callbacks.Callback):
         seed: seed of the fixed latents.
         scale: integer factor that enlarges the pictures. None: the factor of `gan.images.readable_scale`,
             which is 2 for images of 28x28 pixels.
+        class_names: names of the classes, in the order of the labels. They are written beside the rows. None:
+            rows have no names.
 
     Raises:
         ValueError: when `every_n_epochs`, `columns`, `rows` or `scale` is not a whole number of at least 1.
@@ -40,6 +42,7 @@ class SampleCallback(keras.callbacks.Callback):
         every_n_epochs: int = 1,
         seed: int = 0,
         scale: int | None = None,
+        class_names: list[str] | None = None,
     ):
         super().__init__()
         self.columns = whole_number("columns", columns)
@@ -48,6 +51,7 @@ class SampleCallback(keras.callbacks.Callback):
         self.every_n_epochs = whole_number("every_n_epochs", every_n_epochs)
         self.seed = seed
         self.scale = None if scale is None else whole_number("scale", scale)
+        self.class_names = class_names
 
     def on_train_begin(self, logs=None):
         self.num_classes = getattr(self.model, "num_classes", None)
@@ -111,4 +115,8 @@ class SampleCallback(keras.callbacks.Callback):
     def _make_grid(self, some_images: np.ndarray, scale: int) -> np.ndarray:
         if some_images.dtype != np.uint8:
             some_images = images.to_uint8(some_images)
-        return images.make_grid(some_images, self.columns, scale=scale)
+        grid = images.make_grid(some_images, self.columns, scale=scale)
+        if self.class_names is None or self.num_classes is None:
+            return grid
+        rows = -(-len(some_images) // self.columns)
+        return images.add_row_names(grid, [self.class_names[row % self.num_classes] for row in range(rows)])

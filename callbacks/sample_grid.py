@@ -28,7 +28,8 @@ class SampleGrid(SampleCallback):
 
     Args:
         directory: folder of the pictures. It is created if it does not exist.
-        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`, `scale`: see `SampleCallback`.
+        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`, `scale`, `class_names`:
+            see `SampleCallback`.
 
     Example:
 
@@ -49,7 +50,7 @@ class SampleGrid(SampleCallback):
         for picture in reversed(find_numbered(self.directory, ".png").values()):
             with contextlib.suppress(Exception), Image.open(picture) as file:  # a damaged or foreign file
                 scale = file.height // grid_shape[0]
-                if (file.height, file.width) == (scale * grid_shape[0], scale * grid_shape[1]):
+                if scale * grid_shape[0] == file.height:
                     return scale
         return super().choose_scale(grid_shape, samples_shape)
 

@@ -18,7 +18,8 @@ class TensorBoardSamples(SampleCallback):
 
     Args:
         log_dir: folder for `tensorboard --logdir`. It is created if it does not exist.
-        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`, `scale`: see `SampleCallback`.
+        **kwargs: `columns`, `rows`, `real_images`, `every_n_epochs`, `seed`, `scale`, `class_names`:
+            see `SampleCallback`.
 
     Example:
 

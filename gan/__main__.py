@@ -1,6 +1,6 @@
 """Trains GANs, draws images from trained generators, evaluates runs and compares runs.
 
-python -m gan generate --digit 4
+python -m gan generate --class 4
 python -m gan generate runs/first
 python -m gan evaluate runs/first
 python -m gan compare runs/first runs/second

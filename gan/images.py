@@ -7,8 +7,9 @@ does not use TensorFlow.
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
+LONGEST_NAME = 15  # characters of a name beside a grid
 READABLE_SIDE = 56  # pixels of an image on a screen
 
 
@@ -108,8 +109,31 @@ def make_grid(images: np.ndarray, columns: int, gap: int = 2, scale: int = 1) ->
     return enlarge(grid[: grid.shape[0] - gap, : grid.shape[1] - gap], scale)
 
 
+def add_row_names(grid: np.ndarray, names: list[str]) -> np.ndarray:
+    """Adds a white column on the left of a grid, with a name for each row of images.
+
+    Args:
+        grid: uint8 (grid height, grid width, channels), from `make_grid`.
+        names: one name for each row. Long names are cut.
+
+    Returns:
+        uint8 (grid height, larger width, channels).
+    """
+    texts = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 2]}.." for name in names]
+    texts = [text.encode("latin-1", "replace").decode("latin-1") for text in texts]  # Pillow's small font
+    probe = ImageDraw.Draw(Image.new("L", (1, 1)))
+    boxes = [probe.textbbox((0, 0), text) for text in texts]
+    column = Image.new("L", (max(int(box[2]) for box in boxes) + 8, grid.shape[0]), 255)
+    row_height = grid.shape[0] / len(names)
+    for row, (text, box) in enumerate(zip(texts, boxes, strict=True)):
+        middle = (row + 0.5) * row_height
+        ImageDraw.Draw(column).text((4, middle - (box[1] + box[3]) / 2), text, fill=0)
+    column = np.asarray(column)[..., np.newaxis]
+    return np.concatenate([np.broadcast_to(column, (*column.shape[:2], grid.shape[2])), grid], axis=1)
+
+
 def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.ndarray:
-    """Returns the images of a grid from `make_grid`, of any scale.
+    """Returns the images of a grid from `make_grid`, of any scale, with or without names of rows.
 
     Args:
         grid: uint8 (grid height, grid width, channels).
@@ -123,20 +147,25 @@ def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.nd
     Raises:
         ValueError: when no grid of images of this height and width has the size of `grid`.
     """
-    scale = _find_scale(grid, height, width, gap)
-    cells = np.pad(grid[::scale, ::scale], ((0, gap), (0, gap), (0, 0)))
+    scale, left = _find_scale(grid, height, width, gap)
+    cells = np.pad(grid[::scale, left::scale], ((0, gap), (0, gap), (0, 0)))
     rows, columns = cells.shape[0] // (height + gap), cells.shape[1] // (width + gap)
     cells = cells.reshape(rows, height + gap, columns, width + gap, -1).swapaxes(1, 2)
     return cells[:, :, :height, :width]
 
 
-def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> int:
-    """Returns the largest scale of a grid whose pixels are squares of equal pixels."""
+def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> tuple[int, int]:
+    """Returns the largest scale of a grid whose pixels are squares of equal pixels, and the grid's left edge.
+
+    Below the first row of images, a column of names is white, and the grid is black.
+    """
     for scale in range(min(grid.shape[0] // height, grid.shape[1] // width), 0, -1):
-        small = grid[::scale, ::scale]
+        below = grid[height * scale : height * scale + 1, :, 0]
+        left = int(np.argmin(below[0])) if len(below) and below.any() else 0
+        small = grid[::scale, left::scale]
         is_whole = (small.shape[0] + gap) % (height + gap) == (small.shape[1] + gap) % (width + gap) == 0
-        if is_whole and np.array_equal(enlarge(small, scale), grid):
-            return scale
+        if is_whole and np.array_equal(enlarge(small, scale), grid[:, left:]):
+            return scale, left
     raise ValueError(
         f"The grid does not have the size of a grid of {height}x{width} images. Received: {grid.shape}"
     )

@@ -60,7 +60,8 @@ def setting(
         help_text: the text in `--help`. The program adds the default if the text does not contain it.
         accepted: the `Limits` of a number, or a tuple of choices. None: any text, or true and false.
         before: the value for an old config.json that does not contain the setting. The code used this value
-            before the setting existed. `ALWAYS`: every version writes the setting.
+            before the setting existed. A function computes the value from the other settings. `ALWAYS`: every
+            version writes the setting.
         group: group of flags in `--help`.
         off: the flag for false. None: `--no-` and the name of the setting.
     """

@@ -272,7 +272,8 @@ class GAN(keras.Model):
                 optimizer.
             loss: "non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic", or
                 an object with the methods of `gan.losses.AdversarialLoss`.
-            penalty: None, "r1", "r2", "r1+r2", "wgan_gp", or a callable like `gan.penalties.Penalty`.
+            penalty: None, "r1", "r2", "r1+r2", "wgan_gp", or a callable like `gan.penalties.Penalty`. The
+                weights of "r1" and "r2" are proportional to the number of pixels of an image.
             metrics: a list of metrics for `evaluate` and `validation_data`. Each metric is a
                 `keras.metrics.Metric` with `update_state(real_images, fake_images)`. The images are float32
                 batches in [-1, 1]. `result()` must also work before the first update, because Keras calls
@@ -305,7 +306,7 @@ class GAN(keras.Model):
             generator_optimizer=players.generator_optimizer,
             discriminator_optimizer=players.discriminator_optimizer,
             loss=losses.get(loss),
-            penalty=penalties.get(penalty),
+            penalty=penalties.get(penalty, self.image_shape),
             metrics=checks.check_metrics(metrics, self.image_shape),
             discriminator_steps=discriminator_steps,
             **keras_options,

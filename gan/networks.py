@@ -4,6 +4,7 @@ Both networks are functional models. Keras can load a saved generator without th
 starts with a dense layer at the smallest size. Then transposed convolutions double the size. The
 discriminator halves the size with strided convolutions. Both networks have additional convolutions at the
 smallest size, where a convolution is cheapest. The discriminator also measures how much its batch varies.
+If a doubled size cannot give the size of the images, the generator draws larger images and crops them.
 
 With `num_classes` both networks are conditional. The generator concatenates the label's embedding and the
 latents. Each class has its own scales and offsets after each batch norm: conditional batch norm (de Vries et
@@ -14,13 +15,14 @@ embedding (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637, equation 3).
 import keras
 from keras import layers, ops
 
+from .augmentation import DiffAugment
 from .checks import refuse_channels_first, whole_number
 
 KERNEL_SIZE = 4  # multiple of the stride: avoids checkerboards (distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
 TINY = 1e-6  # keeps the root of a variance away from 0, where its slope is infinite
 WHOLE_CHANNELS = (None, 1, 1, None)  # as in SpatialDropout2D, which loses its dtype float16 if it is saved
-LARGEST_START = 8  # largest side of the dense layer's output, if enough halvings are possible
+LARGEST_START = 8  # largest side of the dense layer's output
 
 
 def build_generator(
@@ -37,7 +39,7 @@ def build_generator(
     norm and LeakyReLU follow each layer except the last. Tanh follows the last layer.
 
     Args:
-        image_shape: (height, width, channels) of the images; height and width divisible by 4.
+        image_shape: (height, width, channels) of the images; height and width at least 4.
         latent_dim: length of a latent vector.
         num_classes: number of classes of a conditional generator. None: a generator without labels.
         base_filters: channels of the largest hidden feature map. The number doubles when the size halves.
@@ -49,7 +51,7 @@ def build_generator(
         (batch,). The output has the shape (batch, height, width, channels).
 
     Raises:
-        ValueError: when the height or the width is not divisible by 4.
+        ValueError: when the height or the width is less than 4.
 
     Example:
 
@@ -64,9 +66,9 @@ def build_generator(
         whole_number("base_filters", base_filters),
     )
     num_classes = None if num_classes is None else whole_number("num_classes", num_classes)
-    stages = _count_stages(image_shape)
-    height, width, channels = image_shape
-    start = (height >> stages, width >> stages, base_filters << (stages - 1))
+    stages, channels = _count_stages(image_shape), image_shape[-1]
+    padded = padded_size(image_shape)
+    start = (padded[0] >> stages, padded[1] >> stages, base_filters << (stages - 1))
 
     latents = keras.Input((latent_dim,), name="latents")
     inputs, labels, x = latents, None, latents
@@ -86,6 +88,9 @@ def build_generator(
         x = layers.Conv2DTranspose(filters, KERNEL_SIZE, 2, padding="same", use_bias=False, name=part)(x)
         x = _normalize_and_activate(x, labels, num_classes, part)
     x = layers.Conv2DTranspose(channels, KERNEL_SIZE, 2, padding="same", name="last_upsample")(x)
+    surplus = [large - side for large, side in zip(padded, image_shape, strict=False)]
+    if any(surplus):
+        x = layers.Cropping2D([(extra // 2, extra - extra // 2) for extra in surplus], name="crop")(x)
     images = layers.Activation("tanh", dtype="float32", name="images")(x)
     return keras.Model(inputs, images, name=name)
 
@@ -97,6 +102,8 @@ def build_discriminator(
     depth: int = 2,
     dropout: float = 0.0,
     translation: float = 0.0,
+    cutout: float = 0.0,
+    color_jitter: bool = False,
     minibatch_deviation: bool = True,
     name: str = "discriminator",
 ) -> keras.Model:
@@ -108,16 +115,15 @@ def build_discriminator(
     pixels of a channel are similar, and because random numbers for each pixel took a fifth of a step's time.
 
     Args:
-        image_shape: (height, width, channels) of the images; height and width divisible by 4.
+        image_shape: (height, width, channels) of the images; height and width at least 4.
         num_classes: number of classes of a conditional discriminator. None: a discriminator without labels.
         base_filters: channels of the first hidden feature map. The number doubles when the size halves.
         depth: number of 3x3 convolutions at the smallest size, where a convolution is cheapest.
         dropout: fraction of the channels that dropout drops after each convolution, in [0, 1). 0: no
             dropout. With a gradient penalty the discriminator does not need dropout.
-        translation: in training, the discriminator shifts real and fake images at random, by at most this
-            fraction of the height and width, in [0, 1). 0: no shifts. With shifts the discriminator does not
-            memorize a dataset of a few hundred images (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
-            The new pixels at the border are black, -1.
+        translation, cutout, color_jitter: in training, the discriminator changes real and fake images at
+            random: see `DiffAugment`. Without changes, the discriminator memorizes a dataset of a few
+            thousand images.
         minibatch_deviation: whether to use `MinibatchDeviation`. If True, all images of a batch must be real,
             or all images must be fake.
         name: name of the model.
@@ -127,7 +133,7 @@ def build_discriminator(
         integer labels (batch,). The output is a float32 logit of shape (batch, 1).
 
     Raises:
-        ValueError: when the height or the width is not divisible by 4.
+        ValueError: when the height or the width is less than 4.
 
     Example:
 
@@ -142,8 +148,8 @@ def build_discriminator(
     num_classes = None if num_classes is None else whole_number("num_classes", num_classes)
     images = keras.Input(image_shape, name="images")
     x = images
-    if translation:
-        x = layers.RandomTranslation(translation, translation, "constant", fill_value=-1.0, name="shift")(x)
+    if translation or cutout or color_jitter:
+        x = DiffAugment(translation, cutout, color_jitter, name="augmentation")(x)
     for stage in range(_count_stages(image_shape)):
         filters = base_filters << stage
         x = layers.Conv2D(filters, KERNEL_SIZE, 2, padding="same", name=f"downsample_{stage}")(x)
@@ -225,13 +231,25 @@ def _activate_and_drop(x, dropout: float, name: str):
     return layers.Dropout(dropout, noise_shape=WHOLE_CHANNELS, name=f"{name}_dropout")(x) if dropout else x
 
 
+def padded_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Returns the height and the width that the generator draws before it crops the images.
+
+    Each layer doubles the size, so both are divisible by a power of two. For sides divisible by 4 that are at
+    most 32, and for 48 and 64, nothing is cropped.
+
+    Raises:
+        ValueError: when the height or the width is less than 4.
+    """
+    factor = 1 << _count_stages(image_shape)
+    return tuple(-(-side // factor) * factor for side in image_shape[:2])
+
+
 def _count_stages(image_shape: tuple[int, int, int]) -> int:
-    """Counts the halvings of the size: at least two, then more while the size is even and > LARGEST_START."""
-    height, width, _ = image_shape
-    if height % 4 or width % 4 or min(height, width) < 4:
-        expected = "`image_shape` must have a height and a width divisible by 4: pad or resize the images"
+    """Counts the halvings of the size: at least two, then more until the size is at most LARGEST_START."""
+    if min(image_shape[:2]) < 4:
+        expected = "`image_shape` must have a height and a width of at least 4 pixels"
         raise ValueError(f"{expected}. Received: image_shape={tuple(image_shape)}")
     stages = 2
-    while max(height, width) >> stages > LARGEST_START and not (height | width) % (2 << stages):
+    while -(-max(image_shape[:2]) >> stages) > LARGEST_START:
         stages += 1
     return stages

@@ -7,6 +7,8 @@ So every operation of the discriminator must be differentiable twice.
 """
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 
 import keras
@@ -176,16 +178,38 @@ def squared_norms(gradients):
     return tf.reduce_sum(tf.square(gradients), axis=range(1, len(gradients.shape)))
 
 
-BY_NAME = {"r1": R1, "r2": R2, "r1+r2": lambda: PenaltySum([R1(0.1), R2(0.1)]), "wgan_gp": WganGP}
+BY_NAME = {"r1": R1, "r2": R2, "r1+r2": lambda weight: PenaltySum([R1(weight), R2(weight)])}
+BY_NAME |= {"wgan_gp": WganGP}
+WEIGHTS = {"r1": 0.3, "r2": 0.1, "r1+r2": 0.1, "wgan_gp": 10.0}  # for images of 28x28 pixels
 
 
-def get(identifier):
+def recommended_weight(name: str, image_shape: tuple[int, ...]) -> float:
+    """Returns the weight of a named penalty for images of a size.
+
+    The weights of R1 and R2 are proportional to the number of pixels. Reason: if an image is enlarged by the
+    factor 2, each of four pixels has a quarter of the gradient, so the squared norm falls to a quarter. The
+    gradient norm of WGAN-GP has the target 1 for every size.
+
+    Args:
+        name: a key of `WEIGHTS`.
+        image_shape: (height, width, channels).
+    """
+    pixels = 1.0 if name == "wgan_gp" else math.prod(image_shape[:2]) / 28**2
+    return WEIGHTS[name] * pixels
+
+
+def get(identifier, image_shape: tuple[int, ...] = (28, 28, 1)):
     """Returns a penalty for a name, a class, a serialized config or a callable, and None for None.
+
+    A name gives the penalty its recommended weight for images of `image_shape`.
 
     Raises:
         ValueError: for an unknown name, or for an object that is not callable.
     """
-    penalty = losses.resolve(identifier, BY_NAME)
+    named = {
+        name: functools.partial(make, recommended_weight(name, image_shape)) for name, make in BY_NAME.items()
+    }
+    penalty = losses.resolve(identifier, named)
     if penalty is None or callable(penalty):
         return penalty
     raise ValueError(

@@ -72,12 +72,34 @@ class Recipe:
         FRACTION,
         0.0,
     )
+    # A rectangle and other colors hide parts of each image, so few images are harder to memorize.
+    cutout: float = setting(
+        0.0,
+        "side of a random rectangle that hides a part of each of the discriminator's images, as a fraction "
+        "of the image side",
+        FRACTION,
+        0.0,
+    )
+    color_jitter: bool = setting(
+        False,
+        "whether to change brightness, saturation and contrast of the discriminator's images at random",
+        before=False,
+    )
+    # Wrong for digits and letters, so never a default.
+    flip: bool = setting(False, "train with the mirror image of each image too", before=False)
     # Labels improve the quality most.
     conditional: bool = setting(True, "train with labels, or without labels", off="--unconditional")
     # The relativistic loss diverges with R1 alone, and takes longer with R1 and R2.
     loss: str = setting("non_saturating", "adversarial loss", tuple(losses.BY_NAME))
     # Without a penalty the Fréchet distance is nearly twice as large, and the digits are less varied.
     penalty: str = setting("r1", "gradient penalty", ("none", *penalties.BY_NAME))
+    penalty_weight: float | None = setting(
+        None,
+        "weight of the penalty (default: for images of 28x28 pixels 0.3 for r1, 0.1 for r2 and r1+r2, 10 for "
+        "wgan_gp; the weights of r1 and r2 grow with the number of pixels)",
+        POSITIVE_OR_0,
+        before=lambda stored: penalties.WEIGHTS.get(stored.get("penalty"), 0.0),
+    )
     # The penalty wgan_gp needs more updates: its paper uses 5.
     discriminator_steps: int = setting(1, "discriminator updates for each generator update", COUNT, 1)
     # 1e-3 learns more slowly at first. With 4e-3 the training fails in the second epoch.
@@ -110,19 +132,21 @@ class Recipe:
         """Creates a `GAN` with the networks of this recipe. Call `compile` next.
 
         Args:
-            image_shape: (height, width, channels) of the images; height and width divisible by 4.
+            image_shape: (height, width, channels) of the images; height and width at least 4.
             num_classes: number of classes of a conditional GAN, or None.
             seed: determines the initial weights, dropout and all latents. Also sets the global seed of Keras.
 
         Raises:
-            ValueError: when the height or the width is not divisible by 4.
+            ValueError: when the height or the width is less than 4.
         """
         keras.utils.set_random_seed(seed)
         labels_and_size = (num_classes, self.base_filters)
-        others = (self.discriminator_depth, self.dropout, self.translation, self.minibatch_deviation)
+        augmentation = {name: getattr(self, name) for name in ("translation", "cutout", "color_jitter")}
+        others = {"depth": self.discriminator_depth, "dropout": self.dropout, **augmentation}
+        others["minibatch_deviation"] = self.minibatch_deviation
         with _dtype_policy(POLICIES[self.mixed_precision]):
             generator = build_generator(image_shape, self.latent_dim, *labels_and_size, self.generator_depth)
-            discriminator = build_discriminator(image_shape, *labels_and_size, *others)
+            discriminator = build_discriminator(image_shape, *labels_and_size, **others)
             average = {"ema_half_life_images": self.ema_half_life or None}
             return GAN(generator, discriminator, num_classes=num_classes, seed=seed, **average)
 
@@ -139,7 +163,7 @@ class Recipe:
         rates = [self.generator_learning_rate, self.discriminator_learning_rate]
         arguments = {
             "loss": self.loss,
-            "penalty": None if self.penalty == "none" else self.penalty,
+            "penalty": self._make_penalty(),
             "discriminator_steps": self.discriminator_steps,
             "jit_compile": JIT[self.jit],
         } | more
@@ -148,6 +172,13 @@ class Recipe:
             schedule = keras.optimizers.schedules.CosineDecay
             rates = [schedule(rate, steps, FINAL_RATE) for rate, steps in zip(rates, updates, strict=True)]
         gan.compile(*(recommended_optimizer(rate, self.beta_2) for rate in rates), **arguments)
+
+    def _make_penalty(self):
+        """Returns the penalty with its weight. Without a weight, returns the name: `GAN` chooses."""
+        if self.penalty == "none":
+            return None
+        weight = self.penalty_weight
+        return self.penalty if weight is None else penalties.BY_NAME[self.penalty](weight)
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def test_a_run_is_resumed(run, capsys):
 def test_a_run_is_evaluated_drawn_from_and_compared(run, somewhere, capsys):
     assert program.main(["evaluate", str(run.path), "--quick"]) == 0
     assert "smallest class share" in capsys.readouterr().out
-    assert program.main(["generate", str(run.path), "--digit", "4", "--output", "four.png"]) == 0
+    assert program.main(["generate", str(run.path), "--class", "4", "--output", "four.png"]) == 0
     assert size_of("four.png") == (596, 596)
     assert program.main(["compare", str(run.path)]) == 0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..images import encode_png
-from ..metrics.classifiers import classifier_for
-from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy, test_split
+from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy
+from ..metrics.networks import feature_network_for
 from ..notice import Notice
 from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors
@@ -39,9 +39,7 @@ def add_command(commands) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     folder = RunFolder(options.folder)
     gan = load_gan(options.folder)
-    dataset = load_dataset(folder, options.dataset or folder.read_whole_config()["settings"]["dataset"])
-    with usage_errors():
-        test_split(dataset)  # raises its error before the slow part
+    dataset = load_dataset(folder, options.dataset)
     report = {"run": str(options.folder)} | _measure(gan, dataset, options)
     print(json.dumps(report, indent=2) if options.json else f"{format_report(report)}\n", flush=True)
     nearest = draw_nearest(gan.generate(10, seed=options.seed), dataset.train_images)
@@ -62,9 +60,7 @@ def _measure(gan, dataset, options: argparse.Namespace) -> dict:
     """Returns the report. Prints Keras's progress bars to stderr, because stdout is for the report."""
     verbose = 1 if sys.stderr.isatty() else 2
     with contextlib.redirect_stdout(sys.stderr), usage_errors():
-        classifier = classifier_for(dataset, verbose)
-        if classifier is None:
-            raise UsageError(f"{dataset.source} has only one class, but the metrics need at least two")
+        network = feature_network_for(dataset, verbose)
         how = {"is_conditional": gan.num_classes is not None, "seed": options.seed, "verbose": verbose}
         accuracy = None if options.quick else functools.partial(real_accuracy, dataset, verbose)
-        return evaluate(gan.generate, dataset, classifier, real_accuracy=accuracy, **how)
+        return evaluate(gan.generate, dataset, network, real_accuracy=accuracy, **how)

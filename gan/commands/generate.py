@@ -10,6 +10,7 @@ import numpy as np
 from ..files import whole_file, write_whole
 from ..images import encode_png, enlarge, make_grid, readable_scale
 from ..limits import SEED, whole_number
+from ..runs import RunFolder
 from ..sampling import CLASSES, draw, load_trained_generator
 from .program import UsageError, shorten, usage_errors
 from .runs import add_scale, hold, load_gan
@@ -33,8 +34,8 @@ def add_command(commands) -> None:
     parser.add_argument(
         "--count", type=count, default=100, metavar="N", help="number of images (default: 100)"
     )
-    digit = "draw only this class (default: each class in turn)"
-    parser.add_argument("--digit", type=int, metavar="LABEL", help=digit)
+    name = "draw only this class: its name, or its number from 0 (default: each class in turn)"
+    parser.add_argument("--class", dest="class_name", metavar="NAME", help=name)
     seed = "seed of the latents: the same seed draws the same images (default: a random seed)"
     parser.add_argument("--seed", type=SEED, metavar="N", help=seed)
     output = "path of a .png: one grid of all images; of a .npy: an array, uint8 (count, height, width, "
@@ -56,23 +57,27 @@ def _generate(options: argparse.Namespace) -> None:
     with usage_errors():
         gan = load_gan(options.folder) if options.folder else None
         generator, classes = (gan.sampler, gan.num_classes) if gan else (load_trained_generator(), CLASSES)
+        names = RunFolder(options.folder).read_class_names() if gan else None
         seed = secrets.randbelow(2**32) if options.seed is None else options.seed
-        images = draw(generator, options.count, _labels(options, classes), seed)
+        images = draw(generator, options.count, _labels(options, classes, names), seed)
     (output.parent if output.suffix else output).mkdir(parents=True, exist_ok=True)
     with hold(options.folder, output) if options.folder else contextlib.nullcontext():
         _write(output, images, options.scale)
     print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
 
 
-def _labels(options: argparse.Namespace, classes: int | None):
-    if options.digit is None:
+def _labels(options: argparse.Namespace, classes: int | None, names: list[str] | None):
+    if options.class_name is None:
         return None if classes is None else np.arange(options.count) % classes
     if classes is None:
-        raise UsageError(f"{options.folder} was trained without labels: leave out --digit")
-    if not 0 <= options.digit < classes:
+        raise UsageError(f"{options.folder} was trained without labels: leave out --class")
+    known = names or list(map(str, range(classes)))
+    numbered = known + list(map(str, range(classes)))  # a name comes before a number
+    if options.class_name not in numbered:
         source = options.folder or "the package's generator"
-        raise UsageError(f"--digit {options.digit}: {source} has the classes 0 to {classes - 1}")
-    return np.full(options.count, options.digit)
+        accepted = f"the classes {', '.join(known)}" if names else f"the classes 0 to {classes - 1}"
+        raise UsageError(f"--class {options.class_name}: {source} has {accepted}")
+    return np.full(options.count, numbered.index(options.class_name) % classes)
 
 
 def _write(output: Path, images: np.ndarray, scale: int | None) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import keras
 
-from ..data import Dataset, load
+from ..data import SCALING, Dataset, load
 from ..limits import SEED, whole_number
 from ..model import GAN
 from ..runs import RunFolder
+from ..runs.settings import complete
 from .program import UsageError, usage_errors
 
 MOST_SCALE = 100
@@ -51,15 +52,21 @@ def load_gan(path: Path) -> GAN:
     return model
 
 
-def load_dataset(folder: RunFolder, source: str) -> Dataset:
-    """Loads the data of a run by their name or path.
+def load_dataset(folder: RunFolder, source: str | None = None) -> Dataset:
+    """Loads the data of a run.
+
+    Args:
+        folder: the run.
+        source: the name or path of the data. None: as in config.json.
 
     Raises:
         UsageError: if the data are missing, or if the run was trained on other data.
     """
     with usage_errors(after=ADVICE):
-        dataset = load(source)
-    if dataset.checksum != folder.read_whole_config()["data"]["checksum"]:
+        config = folder.read_whole_config()
+        settings = complete(config["settings"])
+        dataset = load(source or settings["dataset"], **{name: settings[name] for name in SCALING})
+    if dataset.checksum != config["data"]["checksum"]:
         raise UsageError(f"{dataset.source} is not the data of {folder.path}: the checksums differ{ADVICE}")
     return dataset
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from ..data import Dataset, load
+from ..data import SCALING, Dataset, load
 from ..files import find_numbered
+from ..model import GAN
+from ..networks import padded_size
 from ..runs import RunFolder, Settings, describe_run, tell_of_other_machine
 from ..runs.settings import add_flags, given_settings
-from .program import Parser, RunError, UsageError, command, usage_errors
-from .runs import load_dataset
+from ..transfer import copy_fitting_weights
+from .program import Parser, RunError, UsageError, command, shorten, usage_errors
+from .runs import load_dataset, load_gan
 
 QUALITY = ("val_frechet_distance", "val_classifier_score", "val_smallest_class_share")
 EVENT_FILE = "events.out.tfevents"  # in TensorFlow's errors about TensorBoard's files
@@ -95,7 +98,10 @@ def _prepare_new(options: argparse.Namespace) -> Job:
         _refuse_existing(path)
     given = given_settings(options)
     with usage_errors():
-        dataset = load(given.get("dataset", Settings.dataset))
+        if "start_from" in given:
+            given["start_from"] = str(Path(given["start_from"]).expanduser().resolve())
+        scaling = {name: given[name] for name in SCALING if name in given}
+        dataset = load(given.get("dataset", Settings.dataset), **scaling)
         settings = Settings.new(given, dataset)
     path = path or Path("runs") / f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset.name}"
     return Job(settings, dataset, RunFolder(path), describe_run(settings, dataset), [], is_resumed=False)
@@ -170,10 +176,31 @@ def describe_start(job: Job, epochs_done: int) -> list[str]:
         *job.changes,
         f"Run folder: {job.folder.path} (on {f'{gpus} GPU' if gpus else 'CPU'})",
         f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
+        *dataset.report,
+        *_describe_crop(dataset),
         f"Recipe:     {settings.describe_recipe()}",
         _describe_tensorboard(job),
         *([_describe_resume(settings, epochs_done)] if job.is_resumed else []),
     ]
+
+
+def copy_start(gan: GAN, job: Job) -> list[str]:
+    """Copies the weights of the run `--start-from` into a new GAN. Returns the lines to print.
+
+    Raises:
+        UsageError: if the run is not finished, or if no layer fits.
+    """
+    if job.settings.start_from is None:
+        return []
+    source = load_gan(Path(job.settings.start_from))
+    lines = [f"Start from: {shorten(job.settings.start_from)}"]
+    for name in ("generator", "discriminator"):
+        target = getattr(gan, name)
+        fresh = copy_fitting_weights(getattr(source, name), target)
+        if len(fresh) == len([layer for layer in target.layers if layer.weights]):
+            raise UsageError(f"--start-from {job.settings.start_from}: no layer fits the {name} of this run")
+        lines += [f"            new weights in the {name}: {', '.join(fresh)}"] * bool(fresh)
+    return lines
 
 
 def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> list[str]:
@@ -212,13 +239,26 @@ def _refuse_existing(folder_path: Path) -> None:
         raise UsageError(f"{folder_path} exists; choose another name{advice}")
 
 
+def _describe_crop(dataset: Dataset) -> list[str]:
+    """Returns a line if the generator draws larger images than those of the data."""
+    shape = dataset.image_shape
+    sizes = [f"{height}x{width}" for height, width in (padded_size(shape), shape[:2])]
+    return (
+        [f"Size:       the generator draws {sizes[0]} and crops to {sizes[1]}"]
+        if sizes[0] != sizes[1]
+        else []
+    )
+
+
 def _describe_tensorboard(job: Job) -> str:
     return f"Watch:      {command('tensorboard', '--logdir', job.folder.path, *EVERY_EPOCH)}"
 
 
-def _describe_quality(frechet: float, score: float, share: float) -> str:
-    distances = f"Fréchet distance {frechet:.3g}, classifier score {score:.3g}"
-    return f"Quality:    {distances}, smallest class {share:.1%} of the samples"
+def _describe_quality(frechet: float, score: float | None = None, share: float | None = None) -> str:
+    line = f"Quality:    Fréchet distance {frechet:.3g}"
+    if score is not None:
+        line += f", classifier score {score:.3g}, smallest class {share:.1%} of the samples"
+    return line
 
 
 def _describe_resume(settings: Settings, epochs_done: int) -> str:

@@ -1,5 +1,5 @@
 """Loads datasets as uint8 arrays and makes the batches for `fit`."""
 
 from .dataset import DataError, Dataset
-from .load import NAMES, load
+from .load import NAMES, SCALING, load
 from .pipeline import pipeline, validation_batches

@@ -25,8 +25,9 @@ class Dataset:
             data of a known dataset gets the known name. Run names and configs contain the name.
         source: the name of a known dataset, or an absolute path. `load(source)` loads the same data again.
         notice: a message for the user, or "".
-        class_names: the labels in the file, in the order of the classes, if the labels were not 0, 1, 2, …;
-            otherwise None.
+        class_names: the names of the classes, in the order of the labels; None: the classes have no names.
+            A file whose labels are not 0, 1, 2, … has its labels as names.
+        report: lines for the user about the pictures of a folder: how many there are, and which are broken.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dataset:
     test_labels: np.ndarray | None = None
     notice: str = ""
     class_names: tuple[str, ...] | None = None
+    report: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -47,6 +49,11 @@ class Dataset:
     def num_classes(self) -> int | None:
         """Returns the largest label plus one, or None if there are no labels."""
         return None if self.train_labels is None else int(self.train_labels.max()) + 1
+
+    @property
+    def has_classes(self) -> bool:
+        """Returns whether there are labels of at least two classes."""
+        return self.num_classes is not None and self.num_classes > 1
 
     def first_images(self, num_classes: int | None) -> np.ndarray:
         """Returns the first 100 training images, or with `num_classes` the first 10 of each class.

@@ -20,6 +20,11 @@ UNSIGNED_BYTE = 0x08
 DIMENSIONS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labels": 1}
 
 
+def is_idx_folder(folder: Path) -> bool:
+    """Returns whether a folder contains a file that is named like MNIST's training images or labels."""
+    return any(any(folder.glob(f"*{name}*")) for name in DIMENSIONS)
+
+
 def load_idx_folder(folder: Path) -> Dataset:
     """Loads a folder of IDX files with MNIST's names. Labels and test files may be missing."""
     paths = [_find_one(folder, f"*{name}*") for name in DIMENSIONS]

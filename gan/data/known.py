@@ -31,6 +31,9 @@ CHECKSUMS = {
     "fashion_mnist": "8d02d298b44235e61b3e0230d2feb784a0ef8d27ddd9186f48a31b9a6b8518b2",
     "digits": "e5d837bce25bd7e83dc6fd6f1d6d5d95828199b90071edb5e4716d4672a7774b",
 }
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CLASS_NAMES = {"fashion_mnist": FASHION, "cifar10": CIFAR10}
 
 
 def load_known(name: str) -> Dataset:
@@ -46,11 +49,11 @@ def load_known(name: str) -> Dataset:
     for path, read in ((cache / f"{name}.npz", load_npz), (cache / name, load_idx_folder)):
         with contextlib.suppress(DataError):
             if path.exists() and (dataset := read(path)).checksum == CHECKSUMS.get(name):
-                return dataclasses.replace(dataset, name=name, source=name)
+                return dataclasses.replace(_name(dataset, name), source=name)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints a progress bar
             train, test = _call_in_time(load_data, SERVERS[name])
-        return make_dataset(name, name, *train, *test)
+        return _name(make_dataset(name, name, *train, *test), name)
     except Exception as error:  # Keras raises errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
@@ -60,10 +63,17 @@ def load_known(name: str) -> Dataset:
         ) from DataError(reason)
 
 
-def name_of(dataset: Dataset) -> str:
-    """Returns the name of the known dataset with the same data, or else `dataset.name`."""
-    names = [name for name, checksum in CHECKSUMS.items() if checksum == dataset.checksum]
-    return names[0] if names else dataset.name
+def recognize(dataset: Dataset) -> Dataset:
+    """Gives a known dataset its name and the names of its classes. Returns other data unchanged."""
+    known = [name for name, checksum in CHECKSUMS.items() if checksum == dataset.checksum]
+    return _name(dataset, known[0]) if known else dataset
+
+
+def _name(dataset: Dataset, name: str) -> Dataset:
+    class_names = CLASS_NAMES.get(name)
+    if class_names is None or len(class_names) != dataset.num_classes:
+        class_names = dataset.class_names
+    return dataclasses.replace(dataset, name=name, class_names=class_names)
 
 
 def _call_in_time(load_data: Callable, server: str) -> tuple:

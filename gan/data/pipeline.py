@@ -17,6 +17,7 @@ def pipeline(
     seed: int,
     start_step: int = 0,
     num_classes: int | None = None,
+    flip: bool = False,
 ) -> tf.data.Dataset:
     """Makes endless batches from arrays. The seed and the step determine the random order.
 
@@ -30,6 +31,7 @@ def pipeline(
         seed: integer that determines the order.
         start_step: number of batches to skip. A resumed run skips the batches that the run has used.
         num_classes: number of classes of the GAN. Labels must be smaller than this number. None: no limit.
+        flip: whether each pass also contains the mirror image (left and right exchanged) of every image.
 
     Returns:
         A dataset of `images` (batch_size, height, width, channels), float32 in [-1, 1], or of
@@ -48,13 +50,17 @@ def pipeline(
     """
     check_images(images)
     check_labels(images, labels, num_classes)
+    count = len(images) * (2 if flip else 1)  # images in a pass
     arrays = [tf.constant(images)] + ([] if labels is None else [tf.constant(labels, tf.int32)])
 
     @tf.autograph.experimental.do_not_convert  # conversion takes time and would change nothing
     def make_batch(step):
         positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-        rows = _shuffle(positions, len(images), seed)
-        batch = [tf.gather(array, rows) for array in arrays]
+        rows = _shuffle(positions, count, seed)
+        batch = [tf.gather(array, rows % len(images)) for array in arrays]
+        if flip:
+            is_mirrored = tf.reshape(rows >= len(images), (-1, 1, 1, 1))
+            batch[0] = tf.where(is_mirrored, tf.reverse(batch[0], [2]), batch[0])
         floats = tf.cast(batch[0], tf.float32)
         batch[0] = to_float(floats) if images.dtype == np.uint8 else floats
         return batch[0] if labels is None else tuple(batch)
@@ -66,7 +72,7 @@ def pipeline(
     options.autotune.enabled = False
     dataset = _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
     # `GAN.fit` reads these attributes and then does not check the batches again.
-    dataset.steps_per_pass = len(images) // batch_size
+    dataset.steps_per_pass = count // batch_size
     dataset.label_range = None if labels is None else (labels.min(), labels.max())
     return dataset
 

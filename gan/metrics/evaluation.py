@@ -26,7 +26,8 @@ NEAREST_SHOWN = 9
 FEWEST_OF_A_CLASS = 10  # a smaller class gets no distances
 FEW_SAMPLES = 2000  # a report of fewer samples contains FEW_SAMPLES_NOTE
 FEW_SAMPLES_NOTE = "There are few samples. Compare a value only with the value beside it."
-SIDES = ("against_test", "against_train")
+FEWEST_IMAGES = 10
+SIDES = {"against_test": "test images", "against_train": "training images"}
 # Key in the report: title in the table, and format
 COMPARED = {
     "frechet_distance": "Fréchet distance",
@@ -56,7 +57,7 @@ OF_A_CLASS = {
 def evaluate(
     draw: Callable[[int, np.ndarray | None, int], np.ndarray],
     dataset: Dataset,
-    classifier: Classifier,
+    network: Classifier,
     *,
     is_conditional: bool,
     seed: int = 0,
@@ -70,16 +71,20 @@ def evaluate(
     training images. The function compares the samples with the same number of test images and the same number
     of training images. A conditional generator gets the labels of random training images.
 
+    The report has no figures of classes for data without labels, and no figures of test images for data
+    without test images.
+
     Args:
         draw: a function of a count, labels and a seed that returns uint8 images (count, height, width,
             channels) of the generator, for example `gan.generate`. The labels are integers (count,), or None
             if `is_conditional` is false.
-        dataset: the dataset that the generator was trained on, with labels.
-        classifier: a classifier of the dataset's classes: see `classifier_for`.
+        dataset: the dataset that the generator was trained on.
+        network: the network that makes features of images: see `feature_network_for`.
         is_conditional: whether the generator takes labels.
         seed: chooses the latents of the samples and the training images.
         real_accuracy: a function that returns the classification accuracy score of real images. The score
-            takes minutes. None, or with an unconditional generator: the score is not measured.
+            takes minutes. None, or with an unconditional generator, or without labeled test images: the score
+            is not measured.
         say: a function that gets a line of text for each step of the evaluation.
         verbose: as in `fit`, for the training that the classification accuracy score needs.
 
@@ -87,41 +92,56 @@ def evaluate(
         The report: a dictionary that can be saved as JSON. `format_report` formats the report as tables.
 
     Raises:
-        ValueError: if the dataset has no labeled test images, or too few images.
+        ValueError: if the dataset has too few images.
 
     Example:
 
     ```python
     digits = load("digits")
-    report = evaluate(gan.generate, digits, classifier_for(digits), is_conditional=True)
+    report = evaluate(gan.generate, digits, feature_network_for(digits), is_conditional=True)
     print(format_report(report))
     ```
     """
-    test_images, test_labels = test_split(dataset)
-    count = min(MOST_IMAGES, len(test_images), len(dataset.train_images) // 2)
+    test_images, test_labels = dataset.test_images, dataset.test_labels
+    has_test, has_classes = test_images is not None, dataset.has_classes
+    count = min(MOST_IMAGES, len(dataset.train_images) // 2, *([len(test_images)] if has_test else []))
+    if count < FEWEST_IMAGES:
+        expected = f"at least {FEWEST_IMAGES} test images and {2 * FEWEST_IMAGES} training images"
+        raise ValueError(f"{dataset.source}: the comparison needs {expected}")
     order = np.random.default_rng(seed).permutation(len(dataset.train_images))
-    floor, reference = order[:count], order[count : 2 * count]
+
+    def take(images, labels, rows) -> _Measured:
+        return _Measured(network, images[rows], labels[rows] if has_classes and labels is not None else None)
 
     say(f"Drawing {count:,} samples")
-    labels = dataset.train_labels[floor] if is_conditional else None
-    samples = _Classified(classifier, draw(count, labels, seed), labels)
-    real = _Classified(classifier, dataset.train_images[floor], dataset.train_labels[floor])
-    test = _Classified(classifier, test_images[:count], test_labels[:count])
-    train = _Classified(classifier, dataset.train_images[reference], dataset.train_labels[reference])
+    labels = dataset.train_labels[order[:count]] if is_conditional else None
+    drawn = draw(count, labels, seed)
+    samples = _Measured(network, drawn, labels if has_classes else None)
+    real = take(dataset.train_images, dataset.train_labels, order[:count])
+    train = take(dataset.train_images, dataset.train_labels, order[count : 2 * count])
+    test = take(test_images, test_labels, slice(count)) if has_test else None
 
     say("Comparing the features of samples and real images")
-    report = {
-        "samples": count,
-        "seed": seed,
-        "classifier": {"name": classifier.name, "test_accuracy": test.label_accuracy()},
-        "against_test": _pair(partial(_compare, test.features), samples.features, real.features),
-        "against_train": _pair(partial(_compare, train.features), samples.features, real.features),
-    }
+    report = {"samples": count, "seed": seed, "network": {"name": network.name}}
+    if has_test:
+        report["against_test"] = _pair(partial(_compare, test.features), samples.features, real.features)
+        if has_classes and test_labels is not None:
+            report["network"]["test_accuracy"] = test.label_accuracy()
+    report["against_train"] = _pair(partial(_compare, train.features), samples.features, real.features)
     say("Searching for near-copies of training images")
-    report["samples_alone"] = _pair(lambda one: _measure_alone(one, dataset.train_images), samples, test)
-    say("Comparing each class")
-    report["classes"] = [_compare_class(label, test, samples, real) for label in range(dataset.num_classes)]
-    if real_accuracy is not None and is_conditional:
+    report["samples_alone"] = _pair(
+        lambda one: {} if one is None else _measure_alone(one, dataset.train_images, has_classes),
+        samples,
+        test,
+    )
+    if has_classes:
+        say("Comparing each class")
+        labels = range(dataset.num_classes)
+        names = dataset.class_names or list(map(str, labels))
+        report["classes"] = [
+            {"class": names[label]} | _compare_class(label, test or train, samples, real) for label in labels
+        ]
+    if real_accuracy is not None and is_conditional and test_labels is not None:
         say(f"Measuring the classification accuracy score with {TRAINING_IMAGES:,} samples (takes minutes)")
         labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % dataset.num_classes
         drawn = draw(TRAINING_IMAGES, labels, seed)
@@ -138,8 +158,9 @@ def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
     Compare the score of the samples with this score. The measurement takes minutes, so the function saves
     the score in `~/.keras/gan` (or `$KERAS_HOME/gan`).
 
-    Raises:
-        ValueError: if the dataset has no labeled test images.
+    Args:
+        dataset: a dataset with labeled test images.
+        verbose: as in `fit`.
     """
     path = cache_folder() / "gan" / f"real-accuracy-{dataset.checksum}.json"
     try:
@@ -148,7 +169,11 @@ def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
         pass  # the score is not measured yet, or the file is damaged
     order = np.random.default_rng(0).permutation(len(dataset.train_images))
     accuracy = classification_accuracy(
-        dataset.train_images[order], dataset.train_labels[order], *test_split(dataset), verbose=verbose
+        dataset.train_images[order],
+        dataset.train_labels[order],
+        dataset.test_images,
+        dataset.test_labels,
+        verbose=verbose,
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,37 +204,44 @@ def draw_nearest(samples: np.ndarray, train_images: np.ndarray) -> np.ndarray:
 
 
 def format_report(report: dict) -> str:
-    """Formats a report as tables for a terminal of 80 columns."""
-    count, alone, classifier = (report[key] for key in ("samples", "samples_alone", "classifier"))
+    """Formats a report as tables for a terminal of 80 columns. Long names of classes make a table wider."""
+    count, alone, network = (report[key] for key in ("samples", "samples_alone", "network"))
+    accuracy = f"Its test accuracy is {network['test_accuracy']:.2%}. " if "test_accuracy" in network else ""
+    sides = [side for side in SIDES if side in report]
     lines = [
-        f"{count:,} samples, compared by the features of {classifier['name']}.",
-        f'Its test accuracy is {classifier["test_accuracy"]:.2%}. The columns "real" measure real images.',
+        f"{count:,} samples, compared by the features of {network['name']}.",
+        f'{accuracy}The columns "real" measure real images.',
         *([FEW_SAMPLES_NOTE] if count < FEW_SAMPLES else []),
         "",
-        f"{'':36}{'test images':>20}   {'training images':>20}",
-        f"{'':36}{'samples':>10}{'real':>10}   {'samples':>10}{'real':>10}",
+        f"{'':36}" + "   ".join(f"{SIDES[side]:>20}" for side in sides),
+        f"{'':36}" + "   ".join(f"{'samples':>10}{'real':>10}" for _ in sides),
     ]
-    lines += [_row(title, *(report[side][name] for side in SIDES)) for name, title in COMPARED.items()]
+    lines += [_row(title, *(report[side][name] for side in sides)) for name, title in COMPARED.items()]
     lines += ["", f"{'':36}{'samples':>10}{'real':>10}"]
     lines += [_row(title, alone[name], form=form) for name, (title, form) in ALONE.items() if name in alone]
-    lines += [
+    return "\n".join(lines + (_format_classes(report["classes"]) if "classes" in report else []))
+
+
+def _format_classes(classes: list[dict]) -> list[str]:
+    width = max(5, *(len(str(figures["class"])) + 1 for figures in classes))
+    lines = [
         "",
-        "class" + "".join(f"{title:>15}" for title, _ in OF_A_CLASS.values()),
-        "     " + f"{'samples':>8}{'real':>7}" * len(OF_A_CLASS),
+        f"{'class':{width}}" + "".join(f"{title:>15}" for title, _ in OF_A_CLASS.values()),
+        " " * width + f"{'samples':>8}{'real':>7}" * len(OF_A_CLASS),
     ]
-    for figures in report["classes"]:
+    for figures in classes:
         pairs = [(figures.get(name, {}), form) for name, (_, form) in OF_A_CLASS.items()]
         cells = [_format(pair, "samples", form, 8) + _format(pair, "real", form, 7) for pair, form in pairs]
-        lines.append(f"{figures['class']:<5}{''.join(cells)}")
-    return "\n".join(lines)
+        lines.append(f"{figures['class']:<{width}}{''.join(cells)}")
+    return lines
 
 
-class _Classified:
-    """Holds images, and the features and predicted classes from a classifier."""
+class _Measured:
+    """Holds images, and the features and predicted classes from a network."""
 
-    def __init__(self, classifier: Classifier, images: np.ndarray, labels: np.ndarray | None):
+    def __init__(self, network: Classifier, images: np.ndarray, labels: np.ndarray | None):
         self.images = images
-        self.features, self.logits = extract(classifier, images)
+        self.features, self.logits = extract(network, images)
         predictions = self.logits.argmax(1)
         self.labels = predictions if labels is None else labels
         self.is_correct = None if labels is None else predictions == labels
@@ -227,21 +259,10 @@ class _Classified:
         return float(is_correct.mean()) if len(is_correct) else None
 
 
-def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the test images and their labels.
-
-    Raises:
-        ValueError: if the dataset has no labeled test images.
-    """
-    if dataset.test_images is None or dataset.test_labels is None:
-        raise ValueError(f"{dataset.source} has no labeled test images to compare with")
-    return dataset.test_images, dataset.test_labels
-
-
 def _pair(measure: Callable, samples, real) -> dict[str, dict]:
     """Measures the samples and real images. Returns {name: {"samples": …, "real": …}}."""
     samples, real = measure(samples), measure(real)
-    return {name: {"samples": value, "real": real[name]} for name, value in samples.items()}
+    return {name: {"samples": value, "real": real.get(name)} for name, value in samples.items()}
 
 
 def _compare(reference: np.ndarray, features: np.ndarray) -> dict[str, float]:
@@ -254,24 +275,26 @@ def _compare(reference: np.ndarray, features: np.ndarray) -> dict[str, float]:
     }
 
 
-def _measure_alone(images: _Classified, train_images: np.ndarray) -> dict[str, float]:
+def _measure_alone(images: _Measured, train_images: np.ndarray, has_classes: bool) -> dict[str, float]:
+    figures = {}
+    if has_classes:
+        figures = {
+            "classifier_score": classifier_score(images.logits),
+            "smallest_class_share": float(images.fractions.min()),
+        }
+        accuracy = images.label_accuracy()
+        figures |= {} if accuracy is None else {"label_accuracy": accuracy}
     _, distances = find_nearest(images.images, train_images)
-    accuracy = images.label_accuracy()
-    return {
-        "classifier_score": classifier_score(images.logits),
-        "smallest_class_share": float(images.fractions.min()),
-        **({} if accuracy is None else {"label_accuracy": accuracy}),
-        "near_copies": float(find_near_copies(distances).mean()),
-    }
+    return figures | {"near_copies": float(find_near_copies(distances).mean())}
 
 
-def _compare_class(label: int, test: _Classified, samples: _Classified, real: _Classified) -> dict:
+def _compare_class(label: int, test: _Measured, samples: _Measured, real: _Measured) -> dict:
     """Measures one class. Measures the distances only if the class has enough images."""
 
-    def measure(one: _Classified) -> dict:
+    def measure(one: _Measured) -> dict:
         return {"fraction": float(one.fractions[label]), "label_accuracy": one.label_accuracy(label)}
 
-    figures = {"class": label} | _pair(measure, samples, test)
+    figures = _pair(measure, samples, test)
     features = [one.features[one.labels == label] for one in (test, samples, real)]
     count = min(map(len, features))
     if count >= FEWEST_OF_A_CLASS:

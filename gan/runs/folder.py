@@ -93,6 +93,16 @@ class RunFolder:
             raise ValueError(f"{self.config} is damaged: settings or data are missing")
         return config
 
+    def read_class_names(self) -> list[str] | None:
+        """Returns the names of the classes of the data, or None if the classes have no names.
+
+        Raises:
+            ValueError: with a message of one line, if `read_whole_config` raises an error.
+        """
+        names = self.read_whole_config()["data"].get("class_names")
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return names if is_list and names else None
+
     def read_settings(self) -> Settings:
         """Reads the settings of the run.
 

@@ -4,8 +4,9 @@ import argparse
 import dataclasses
 from typing import Any
 
-from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting
+from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting, whole_number
 from ..old_keys import REMOVED, translate_old_keys
+from ..penalties import recommended_weight
 from ..recipes import RECIPES, Recipe
 
 SMALL_DATASET = 10_000  # a dataset with fewer images has STEPS_FOR_SMALL steps in an epoch, not one pass
@@ -27,9 +28,38 @@ class Settings(Recipe):
     dataset: str = setting(
         "auto",
         "dataset to train on: auto (mnist, or digits if MNIST cannot be downloaded), mnist, fashion_mnist, "
-        "cifar10, cifar100, digits (1,797 images in this package), a folder of IDX files, or an .npz file "
-        "with x_train and optionally y_train",
+        "cifar10, cifar100, digits (1,797 images in this package), a folder of pictures (with a subfolder "
+        "for each class, or without), a folder of IDX files, or an .npz file with x_train and optionally y_train",
         group="data",
+    )
+    image_size: int | None = setting(
+        None,
+        "height and width of the pictures of a folder, in pixels (default: the most common shorter side, at "
+        "most 64)",
+        whole_number(4, 512),
+        before=None,
+        group="data",
+    )
+    fit: str = setting(
+        "crop",
+        "how the pictures of a folder become square: crop cuts off the ends of the longer side, pad adds "
+        "borders",
+        ("crop", "pad"),
+        before="crop",
+        group="data",
+    )
+    background: str = setting(
+        "white",
+        "color behind transparent pictures of a folder, and of the borders of pad: a name, or #rrggbb",
+        before="white",
+        group="data",
+    )
+    start_from: str | None = setting(
+        None,
+        "start with the weights of the finished run in the folder RUN; layers of another shape start with "
+        "new weights (default: all weights are new)",
+        before=None,
+        group="recipe",
     )
     recipe: str = setting(
         "fast",
@@ -81,6 +111,9 @@ class Settings(Recipe):
             values["decay_epochs"] = values["epochs"] or 0
         if dataset.num_classes is None and not given.get("conditional"):
             values["conditional"] = False
+        if values["penalty_weight"] is None:
+            penalty, shape = values["penalty"], dataset.image_shape
+            values["penalty_weight"] = 0.0 if penalty == "none" else recommended_weight(penalty, shape)
         one_pass = count // values["batch_size"]
         one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
         one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else max(1, one_pass)
@@ -146,7 +179,7 @@ class Settings(Recipe):
         changed = "".join(
             f" {_say(name, getattr(self, name))}"
             for name, value in recipe.items()
-            if name not in ("epochs", "decay_epochs", "conditional") and value != getattr(self, name)
+            if name not in ("epochs", "conditional") and value not in (None, getattr(self, name))
         )
         length = (
             f"for {self.minutes:g} minutes"
@@ -157,6 +190,8 @@ class Settings(Recipe):
         return f"{self.recipe}{changed}, {length}{rates}"
 
 
+MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from")
+TEXTS = {"dataset": "NAME|PATH", "background": "COLOR", "start_from": "RUN"}  # settings that are any text
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -165,8 +200,10 @@ def complete(stored: dict) -> dict:
 
     A missing setting gets the value that the code used before the setting existed.
     """
+    stored = translate_old_keys(stored)
     before = {name: field.metadata["before"] for name, field in FIELDS.items()}
-    return {name: value for name, value in before.items() if value is not ALWAYS} | translate_old_keys(stored)
+    values = {name: value(stored) if callable(value) else value for name, value in before.items()}
+    return {name: value for name, value in values.items() if value is not ALWAYS} | stored
 
 
 def add_flags(groups: dict[str, Any]) -> None:
@@ -185,7 +222,7 @@ def add_flags(groups: dict[str, Any]) -> None:
         elif isinstance(accepted, tuple):
             rule = {"choices": accepted}
         else:
-            rule = {"type": accepted, "metavar": accepted.metavar} if accepted else {"metavar": "NAME|PATH"}
+            rule = {"type": accepted, "metavar": accepted.metavar} if accepted else {"metavar": TEXTS[name]}
         target.add_argument(*_flags(name), help=_help_with_default(field), **rule)
 
 
@@ -207,11 +244,11 @@ class _Switch(argparse.Action):
 def _accepts(name: str, value) -> bool:
     """Returns whether the flag of a setting accepts a stored value."""
     if name not in FIELDS or value is None:
-        return name in ("epochs", "minutes")
+        return name in MAY_BE_NONE
     accepted = FIELDS[name].metadata["accepted"]
     if isinstance(accepted, Limits):
         return accepted.accept(value)
-    return value in accepted if accepted else type(value) is FIELDS[name].type
+    return value in accepted if accepted else isinstance(value, FIELDS[name].type)
 
 
 def _describe_accepted(name: str) -> str:
@@ -229,7 +266,9 @@ def _describe_accepted(name: str) -> str:
     return (
         f"one of {', '.join(accepted)}"
         if accepted
-        else {bool: "true or false", str: "a string"}[FIELDS[name].type]
+        else "true or false"
+        if FIELDS[name].type is bool
+        else "a string"
     )
 
 

@@ -32,7 +32,7 @@ def test_it_is_of_the_best_recipe_and_small(generator):
 def test_it_draws_the_digit_asked_for(somewhere):
     for digit in range(10):
         assert (
-            program.main(["generate", "--digit", str(digit), "--seed", "0", "--output", f"{digit}.npy"]) == 0
+            program.main(["generate", "--class", str(digit), "--seed", "0", "--output", f"{digit}.npy"]) == 0
         )
     drawn = np.concatenate([np.load(f"{digit}.npy") for digit in range(10)])
     predictions = extract(load_classifier("mnist"), drawn)[1].argmax(1)
@@ -50,7 +50,7 @@ def test_without_a_run_the_grid_goes_here(somewhere, capsys):
 @pytest.mark.slow
 def test_a_process_of_its_own_draws_too(somewhere, request):
     environment = os.environ | {"PYTHONPATH": str(request.config.rootpath)}
-    command = [sys.executable, "-m", "gan", "generate", "--digit", "4"]
+    command = [sys.executable, "-m", "gan", "generate", "--class", "4"]
     process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert (process.returncode, without_tensorflow(process.stderr)) == (0, "")
     assert process.stdout.startswith("100 images: generated.png (--seed ")

@@ -52,11 +52,11 @@ def test_generate_a_grid_by_default(runs, capsys):
 
 
 def test_generate_what_was_asked_for(runs, somewhere):
-    assert run("generate", runs / "one", "--digit", 4, "--count", 7, "--seed", 3, "--output", "some.npy") == 0
+    assert run("generate", runs / "one", "--class", 4, "--count", 7, "--seed", 3, "--output", "some.npy") == 0
     gan = keras.saving.load_model(runs / "one" / "gan.keras")
     expected = gan.generate(7, np.full(7, 4), seed=3)
     assert np.array_equal(np.load("some.npy"), expected)
-    assert run("generate", runs / "one", "--digit", 4, "--count", 7, "--seed", 3, "--output", "files") == 0
+    assert run("generate", runs / "one", "--class", 4, "--count", 7, "--seed", 3, "--output", "files") == 0
     names = sorted(path.name for path in (somewhere / "files").iterdir())
     assert names == [f"{number:05d}.png" for number in range(7)]
     assert np.array_equal(np.asarray(Image.open("files/00006.png")), expected[6, :, :, 0])
@@ -73,9 +73,9 @@ def test_generate_asks_the_gan_for_its_classes(runs, somewhere):
     discriminator = build_discriminator((8, 8, 1), num_classes=3, base_filters=2)
     shutil.copytree(runs / "one", somewhere / "own")
     GAN(generator, discriminator, num_classes=3).save(somewhere / "own" / "gan.keras")
-    assert run("generate", "own", "--digit", 2, "--count", 4, "--output", "four.npy") == 0
+    assert run("generate", "own", "--class", 2, "--count", 4, "--output", "four.npy") == 0
     assert np.load("four.npy").shape == (4, 8, 8, 1)
-    assert run("generate", "own", "--digit", 3) == 2
+    assert run("generate", "own", "--class", 3) == 2
 
 
 def test_evaluate_prints_tables_and_keeps_json_and_picture(runs, capsys):
@@ -123,9 +123,9 @@ WRONG = {
         "is not finished; finish the run with:  python train.py --resume",
     ),
     "no GAN": (["generate", "{runs}/broken"], "cannot be loaded"),
-    "no such digit": (["generate", "{runs}/one", "--digit", "10"], "has the classes 0 to 9"),
-    "no such digit of ours": (["generate", "--digit", "10"], "generator has the classes 0 to 9"),
-    "no digits": (["generate", "{runs}/bare", "--digit", "1"], "trained without labels"),
+    "no such digit": (["generate", "{runs}/one", "--class", "10"], "has the classes 0 to 9"),
+    "no such digit of ours": (["generate", "--class", "10"], "generator has the classes 0 to 9"),
+    "no digits": (["generate", "{runs}/bare", "--class", "1"], "trained without labels"),
     "existing folder": (["generate", "{runs}/one", "--output", "."], "exists: name a new folder"),
     "no format": (["generate", "{runs}/one", "--output", "a.jpg"], "must end in .png or .npy"),
     "nowhere": (["generate", "{runs}/one", "--output", "{runs}/one/config.json/a.png"], "config.json: "),

@@ -110,5 +110,5 @@ def test_ambiguous_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="Keep one of them"):
         load(str(folder))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no IDX file"):
+    with pytest.raises(DataError, match="found no pictures"):
         load(str(tmp_path / "empty"))

@@ -44,7 +44,10 @@ BROKEN = {
     "damaged": (make_damaged_zip, "not a usable .npz"),
     "pickled": (make_object_npz, "not a usable .npz.*allow_pickle"),
     "single array": (make_npy, "not a usable .npz file: File is not a zip file"),
-    "other names": (lambda path: write_npz(path, a=IMAGES), r"must be named x_train. Received: \['a'\]"),
+    "other names": (
+        lambda path: write_npz(path, a=IMAGES),
+        r"must be named x_train \(or train_images\). Received: \['a'\]",
+    ),
     "a name of two lines": (lambda path: write_npz(path, **{"a\nb": IMAGES}), "must be named x_train"),
     "floats": (lambda path: write_npz(path, x_train=IMAGES / 255), "must be uint8"),
     "too few labels": (lambda path: write_npz(path, x_train=IMAGES, y_train=LABELS[:3]), "one for each"),
@@ -63,3 +66,13 @@ def test_broken_npz_gets_one_line(tmp_path, write, message):
         load(str(path))
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_names_of_medmnist_work(tmp_path):
+    labels = LABELS[:, None]
+    arrays = {"train_images": IMAGES[..., 0], "train_labels": labels, "val_images": IMAGES[:2, ..., 0]}
+    write_npz(tmp_path / "bloodmnist.npz", **arrays, test_images=IMAGES[:5, ..., 0], test_labels=labels[:5])
+    dataset = load(str(tmp_path / "bloodmnist.npz"))
+    np.testing.assert_array_equal(dataset.train_images, IMAGES)
+    np.testing.assert_array_equal(dataset.train_labels, LABELS)
+    np.testing.assert_array_equal(dataset.test_labels, LABELS[:5])
