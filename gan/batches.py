@@ -18,6 +18,8 @@ from .checks import label_shapes
 from .sampling import check_labels
 
 MOST_LEVELS = 16  # uint8 images without a value above 16 probably have the range 0..1 or 0..16
+IMAGE_KEYS = ("image", "images", "img", "pixel_values")  # in datasets of Hugging Face and TensorFlow Datasets
+LABEL_KEYS = ("label", "labels", "fine_label", "class")
 ONE_HOT = " (convert one-hot labels to integers by `argmax(-1)`)"
 TWO_ARGUMENTS = " (pass the images as `x`, the labels as `y`)"
 
@@ -244,10 +246,20 @@ def _warn_of_range(images: np.ndarray) -> bool:
     return True
 
 
+def _advise(received: dict) -> str:
+    """Says how to get images and labels out of a dictionary, or out of the dictionaries of a dataset."""
+    images = next((key for key in received if str(key).lower() in IMAGE_KEYS), next(iter(received), "image"))
+    labels = next((key for key in received if str(key).lower() in LABEL_KEYS), None)
+    if any(isinstance(part, tf.TensorSpec) for part in received.values()):
+        parts = f"batch[{images!r}]" if labels is None else f"(batch[{images!r}], batch[{labels!r}])"
+        return f"Use `dataset.map(lambda batch: {parts})`"
+    return f"Pass [{images!r}] as `x`" + ("" if labels is None else f" and [{labels!r}] as `y`")
+
+
 def _describe(received) -> str:
     """Describes a received value in one line."""
     if isinstance(received, dict):
-        return f"a dictionary with the keys {', '.join(map(repr, received))}; use a tuple instead"
+        return f"a dictionary with the keys {', '.join(map(repr, received))}. {_advise(received)}"
     if "Ragged" in type(received).__name__:
         return f"a {type(received).__name__}; call `.to_tensor()`"
     if isinstance(received, (list, tuple)) and len(received) > 3:

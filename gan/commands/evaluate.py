@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..images import encode_png
+from ..metrics.classifiers import feature_network_for
 from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy
-from ..metrics.networks import feature_network_for
 from ..notice import Notice
 from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors

@@ -20,7 +20,7 @@ from .dataset import LARGEST_SIDE, DataError, Dataset, make_dataset
 
 FITS = ("crop", "pad")
 LARGEST_DEFAULT = 64  # pixels; larger images take hours on a CPU
-ONE_IN_N_FOR_TESTS = 10
+ONE_IN_N_FOR_TESTS = 5
 FEW_OF_A_CLASS = 20
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm"}
@@ -59,7 +59,7 @@ def load_image_folder(
     otherwise three. The pictures of deeper subfolders belong to the class of the first subfolder. Hidden
     files and files of other types are ignored.
 
-    One picture in ten is a test image. The SHA-256 of its name (relative to the folder) decides this. So a
+    One picture in five is a test image. The SHA-256 of its name (relative to the folder) decides this. So a
     new file moves no other file between the two sets. Only if no picture of a class would be left for the
     training, all pictures of this class are training images.
 

@@ -1,6 +1,6 @@
 """Measures the quality of samples: metrics for `compile`, distances, classifiers and the report."""
 
-from .classifiers import Classifier, classifier_for, load_classifier
+from .classifiers import Classifier, classifier_for, feature_network_for, load_classifier
 from .distances import (
     Neighborhoods,
     classifier_score,

@@ -7,10 +7,12 @@ once for each other labeled dataset.
 
 import functools
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from ..data import Dataset, pipeline
@@ -115,40 +117,70 @@ def _load_shipped(name: str) -> Classifier:
     return classifier
 
 
-def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
-    """Returns the classifier for a dataset, or None if the dataset has no labels or only one class.
+def feature_network_for(dataset: Dataset, verbose: int = 1) -> Classifier:
+    """Returns the network whose features compare images of a dataset.
 
-    The package has classifiers for MNIST and for the digits. The function recognizes these datasets by their
-    checksums. For any other dataset, the function trains a classifier and saves it in `~/.keras/gan` (or
-    `$KERAS_HOME/gan`). The next call loads the saved classifier.
+    With labels, the network is the classifier of the dataset: see `classifier_for`. Without labels, or with
+    one class only, the network learned to tell how an image was turned: by 0, 90, 180 or 270 degrees. This
+    needs no labels, and its features describe the content of images. docs/quality.md compares it with other
+    networks. Reference: Gidaris et al. 2018, https://arxiv.org/abs/1803.07728.
+
+    The function trains a network once for each dataset, and saves it in `~/.keras/gan` (or
+    `$KERAS_HOME/gan`). The next call loads the saved network.
 
     Args:
         dataset: a dataset from `gan.data.load`.
         verbose: as in `fit`, for the training; 0 prints nothing.
     """
-    if dataset.num_classes is None or dataset.num_classes < 2:
+    if dataset.has_classes:
+        return classifier_for(dataset, verbose)
+    images = dataset.train_images
+    num_turns = len(_turns(images.shape[1:]))
+    return _train_once("turns", dataset, num_turns, lambda: train_on_turns(images, verbose), verbose)
+
+
+def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
+    """Returns the classifier for a dataset, or None if the dataset has no labels or only one class.
+
+    The package has classifiers for MNIST, Fashion-MNIST and the digits. The function recognizes these
+    datasets by their checksums. For any other dataset, the function trains a classifier once and saves it,
+    like `feature_network_for`.
+
+    Args:
+        dataset: a dataset from `gan.data.load`.
+        verbose: as in `fit`, for the training; 0 prints nothing.
+    """
+    if not dataset.has_classes:
         return None
     for name in SHIPPED:
         if dataset.checksum == CHECKSUMS[name]:
             return load_classifier(name)
-    path = cache_folder() / "gan" / f"classifier-{dataset.checksum}.weights.h5"
+    arrays = dataset.train_images, dataset.train_labels
+    train = functools.partial(train_classifier, *arrays, verbose=verbose)
+    return _train_once("classifier", dataset, dataset.num_classes, train, verbose)
+
+
+def _train_once(kind: str, dataset: Dataset, num_classes: int, train: Callable, verbose: int) -> Classifier:
+    """Loads a network from the cache. If it is missing or damaged, trains and saves it."""
+    path = cache_folder() / "gan" / f"{kind}-{dataset.checksum}.weights.h5"
+    name = f"{dataset.name}_{kind}"
     if path.is_file():
         try:
-            return _load(path, dataset.image_shape, dataset.num_classes, dataset.name)
+            return _load(path, dataset.image_shape, num_classes, name)
         except (OSError, ValueError, KeyError):
             pass  # the file is damaged, or comes from another version
     if verbose:
-        print(f"Training a classifier on {dataset.name}, once. Saving it in {path.parent}", flush=True)
-    classifier = train_classifier(dataset.train_images, dataset.train_labels, verbose=verbose)
+        what = "a classifier on" if kind == "classifier" else "a network that compares images of"
+        print(f"Training {what} {dataset.name}, once. Saving it in {path.parent}", flush=True)
+    network = train()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_classifier(classifier, path)
+        save_classifier(network, path)
     except OSError as error:
         warnings.warn(
-            f"The classifier could not be saved. The next run trains the classifier again: {error}",
-            stacklevel=2,
+            f"The network could not be saved. The next run trains the network again: {error}", stacklevel=3
         )
-    return classifier
+    return network
 
 
 def train_classifier(images: np.ndarray, labels: np.ndarray, verbose: int = 1) -> Classifier:
@@ -162,16 +194,48 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, verbose: int = 1) -
         verbose: as in `fit`.
     """
     batch_size = min(BATCH_SIZE, len(images))
-    steps = min(TRAINING_STEPS, MOST_PASSES * len(images) // batch_size)
-    classifier = Classifier(images.shape[1:], int(labels.max()) + 1)
+    batches = pipeline(images, labels, batch_size=batch_size, seed=0)
+    return _train(
+        batches, MOST_PASSES * len(images) // batch_size, images.shape[1:], int(labels.max()) + 1, verbose
+    )
+
+
+def train_on_turns(images: np.ndarray, verbose: int = 1) -> Classifier:
+    """Trains a network that tells how an image was turned. The same images give the same weights.
+
+    Args:
+        images: uint8 (count, height, width, channels). Images that are not square are turned by 0 or 180
+            degrees only.
+        verbose: as in `fit`.
+    """
+    turns = _turns(images.shape[1:])
+    batch_size = len(turns) * max(1, min(BATCH_SIZE, len(images)) // len(turns))
+    labels = np.repeat(np.arange(len(turns), dtype=np.int32), batch_size // len(turns))
+
+    def turn(images):  # the order of the images is random, so each part of the batch is random
+        parts = tf.split(images, len(turns))
+        turned = [tf.image.rot90(part, number) for part, number in zip(parts, turns, strict=True)]
+        return tf.concat(turned, 0), labels
+
+    batches = pipeline(images, batch_size=batch_size, seed=0).map(turn)
+    return _train(batches, MOST_PASSES * len(images) // batch_size, images.shape[1:], len(turns), verbose)
+
+
+def _turns(image_shape: tuple) -> tuple[int, ...]:
+    """Returns the numbers of quarter turns that keep the shape of an image."""
+    return (0, 1, 2, 3) if image_shape[0] == image_shape[1] else (0, 2)
+
+
+def _train(batches, most_steps: int, image_shape: tuple, num_classes: int, verbose: int) -> Classifier:
+    steps = min(TRAINING_STEPS, most_steps)
+    classifier = Classifier(image_shape, num_classes)
     warmup = steps // 10
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"])
-    batches = _augmented_batches(images, labels, batch_size)
-    classifier.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=verbose)
+    classifier.fit(_augment(batches), steps_per_epoch=steps, shuffle=False, verbose=verbose)
     return classifier
 
 
@@ -206,7 +270,7 @@ def _load(path: Path, image_shape: tuple, num_classes: int, name: str) -> Classi
     return classifier
 
 
-def _augmented_batches(images: np.ndarray, labels: np.ndarray, batch_size: int):
+def _augment(batches):
     augment = keras.Sequential(
         [
             layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", seed=1, dtype="float32", **LAST),
@@ -214,5 +278,4 @@ def _augmented_batches(images: np.ndarray, labels: np.ndarray, batch_size: int):
             layers.RandomZoom(0.1, 0.1, fill_mode="nearest", seed=3, dtype="float32", **LAST),
         ]
     )
-    batches = pipeline(images, labels, batch_size=batch_size, seed=0)
     return batches.map(lambda images, labels: (augment(images, training=True), labels)).prefetch(2)

@@ -198,6 +198,36 @@ def test_other_structures_are_told_what_a_batch_is(data):
         assert len(str(error.value)) < 600
 
 
+def test_dictionaries_are_told_the_map_to_write():
+    """The advice of the error works when it is run, for names of TensorFlow Datasets and Hugging Face."""
+    for names in (("image", "label"), ("pixel_values", "labels"), ("img", "fine_label")):
+        dataset = tf.data.Dataset.from_tensor_slices(dict(zip(names, (FLOATS, LABELS), strict=True))).batch(8)
+        with pytest.raises(ValueError, match=rf"the keys '{names[0]}', '{names[1]}'. Use") as error:
+            make_counter(3).fit(dataset, verbose=0)
+        advice = str(error.value).split("`")[1]
+        assert advice == f"dataset.map(lambda batch: (batch['{names[0]}'], batch['{names[1]}']))"
+        gan = make_counter(3)
+        gan.fit(eval(advice, {"dataset": dataset}), verbose=0)
+        assert int(gan.step) == 5
+    with pytest.raises(ValueError, match=r"Pass \['image'\] as `x` and \['label'\] as `y`"):
+        make_counter(3).fit(STRUCTURES["dictionary of arrays"], verbose=0)
+
+
+def test_a_folder_read_by_keras_needs_only_a_scale(tmp_path):
+    """`image_dataset_from_directory` makes floats in 0..255, and the error says how to scale them."""
+    for number in range(16):
+        folder = tmp_path / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        keras.utils.save_img(folder / f"{number}.png", make_images(16)[number], scale=False)
+    options = {"image_size": (8, 8), "color_mode": "grayscale", "batch_size": 8, "verbose": False}
+    dataset = keras.utils.image_dataset_from_directory(tmp_path, **options)
+    with pytest.raises(ValueError, match=r"scale by `images / 127\.5 - 1`"):
+        make_counter(2).fit(dataset, verbose=0)
+    gan = make_counter(2)
+    gan.fit(dataset.map(lambda images, labels: (images / 127.5 - 1, labels)), verbose=0)
+    assert int(gan.step) == 2
+
+
 def test_images_and_labels_in_one_argument_are_told_of_the_two():
     for call in (make_gan(3).fit, make_gan(3).train_on_batch):
         with pytest.raises(ValueError, match="the images as `x`, the labels as `y`"):

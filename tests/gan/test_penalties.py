@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from conftest import fit, make_dataset, make_gan
-from gan import penalties
+from gan import GAN, build_discriminator, build_generator, penalties
 
 REAL = tf.constant(np.random.default_rng(0).normal(size=(5, 4, 4, 1)), tf.float32)
 FAKE = tf.constant(np.random.default_rng(1).normal(size=(5, 4, 4, 1)), tf.float32)
@@ -187,3 +187,32 @@ def test_errors_say_what_is_accepted():
         penalties.get("r9")
     with pytest.raises(ValueError, match="must not be negative"):
         penalties.R1(-1.0)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_the_weight_grows_with_the_pixels_so_the_penalty_of_enlarged_images_is_equal(factor):
+    """An enlarged image, seen by a discriminator that takes the mean of each block, is the same image."""
+    images = np.random.default_rng(0).normal(size=(4, 14, 14, 1)).astype(np.float32)
+
+    def penalty_of(images, block):
+        images = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            small = tf.nn.avg_pool2d(images, block, block, "VALID") if block > 1 else images
+            logits = tf.reduce_sum(small**3, [1, 2, 3])
+        norms = squared_norms(tape.gradient(logits, images))
+        return penalties.recommended_weight("r1", images.shape[1:]) / 2 * float(tf.reduce_mean(norms))
+
+    large = images.repeat(factor, 1).repeat(factor, 2)
+    assert penalty_of(large, factor) == pytest.approx(penalty_of(images, 1), rel=1e-5)
+
+
+def test_names_have_the_weight_for_the_size_of_the_images():
+    assert penalties.recommended_weight("r1", (28, 28, 1)) == penalties.R1().weight == 0.3
+    assert penalties.get("r1", (56, 56, 3)).weight == pytest.approx(1.2)
+    assert penalties.get("r2", (14, 28, 1)).weight == pytest.approx(0.05)
+    assert penalties.get("wgan_gp", (56, 56, 3)).weight == penalties.WganGP().weight
+    assert [one.weight for one in penalties.get("r1+r2", (28, 56, 1)).penalties] == pytest.approx([0.2, 0.2])
+    gan = GAN(build_generator((64, 64, 3), base_filters=2), build_discriminator((64, 64, 3), base_filters=2))
+    gan.compile()
+    assert gan.get_compile_config()["penalty"]["config"]["weight"] == pytest.approx(0.3 * 64**2 / 28**2)
