@@ -63,6 +63,8 @@ def run(options: argparse.Namespace, program: str) -> int:
     say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
     resume = ["python", programs.shorten(__file__)] if program == "train.py" else program.split()
     with training.open_for_writing(job), training.explain_stop(job, resume, say):
+        if job.dataset.report:
+            say(*job.dataset.report)
         train(gan, job, start, say, verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2)
     return 0
 

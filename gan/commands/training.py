@@ -176,7 +176,6 @@ def describe_start(job: Job, epochs_done: int) -> list[str]:
         *job.changes,
         f"Run folder: {job.folder.path} (on {f'{gpus} GPU' if gpus else 'CPU'})",
         f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
-        *dataset.report,
         *_describe_crop(dataset),
         f"Recipe:     {settings.describe_recipe()}",
         _describe_tensorboard(job),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import ExifTags, Image, ImageColor, ImageOps
+from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from .dataset import LARGEST_SIDE, DataError, Dataset, make_dataset
 
@@ -160,8 +160,10 @@ def _read_all(files: list[_File], size: int, read: Callable[[Path], _Picture]) -
     def read_one(row: int) -> _Picture | str:
         try:
             picture = read(files[row].path)
+        except UnidentifiedImageError:
+            return "not a picture"
         except Exception as error:  # Pillow raises errors of many kinds for damaged files
-            return " ".join(str(error).replace(str(files[row].path), "it").split()) or type(error).__name__
+            return " ".join(str(error).split()) or type(error).__name__
         pixels[row] = picture.pixels
         return dataclasses.replace(picture, pixels=None)
 

@@ -6,6 +6,7 @@ once for each other labeled dataset.
 """
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,9 @@ FEATURES = 64
 LAST = {"data_format": "channels_last"}  # independent of Keras's global setting
 BATCH_SIZE = 128
 TRAINING_STEPS = 6000
+STEPS_FOR_LARGE = 2000  # for images with more than LARGE values, whose steps take longer
+LARGE = 32 * 32
+SIDE_OF_STRIDE_2 = 32  # pixels; the stride of the first convolution grows with the side
 MOST_PASSES = 500  # passes over the data; a small dataset gets fewer steps
 LEARNING_RATE = 3e-3
 EXTRACT_BATCH_SIZE = 500
@@ -46,6 +50,8 @@ class Classifier(keras.Model):
     Args:
         image_shape: (height, width, channels) of the images, which are float32 in [-1, 1].
         num_classes: number of classes, at least 2.
+        stride: stride of the first convolution. Larger images need a larger stride, so that the network stays
+            as fast as for 28x28 pixels.
 
     Attributes:
         shipped_name: the name of a classifier in the package; None for any other classifier. A metric saves
@@ -60,13 +66,15 @@ class Classifier(keras.Model):
     ```
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, **kwargs):
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, stride: int = 2, **kwargs):
         super().__init__(**({"dtype": "float32"} | kwargs))
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
+        self.stride = stride
         self.shipped_name = None
         self.body = keras.Sequential([keras.Input(self.image_shape)], name="body")
-        kernels = ((24, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 2))  # filters, size, stride
+        first = (24, max(5, stride + 1), stride)
+        kernels = (first, (32, 3, 1), (64, 3, 2), (64, 3, 2))  # filters, size, stride
         for seed, kernel in enumerate(kernels):
             self.body.add(seeded(layers.Conv2D, seed, *kernel, padding="same", use_bias=False, **LAST))
             self.body.add(layers.BatchNormalization(momentum=0.95, dtype="float32"))
@@ -89,7 +97,8 @@ class Classifier(keras.Model):
         return self.body(images, training=False)
 
     def get_config(self) -> dict:
-        return super().get_config() | {"image_shape": self.image_shape, "num_classes": self.num_classes}
+        names = ("image_shape", "num_classes", "stride")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 def load_classifier(name: str) -> Classifier:
@@ -112,7 +121,7 @@ def load_classifier(name: str) -> Classifier:
 def _load_shipped(name: str) -> Classifier:
     path = ASSETS / f"{name}.weights.h5"
     check_asset(path, SHIPPED[name])
-    classifier = _load(path, (28, 28, 1), 10, name)
+    classifier = _load(path, (28, 28, 1), 10, f"{name}_classifier")
     classifier.shipped_name = name
     return classifier
 
@@ -156,8 +165,8 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
         if dataset.checksum == CHECKSUMS[name]:
             return load_classifier(name)
     arrays = dataset.train_images, dataset.train_labels
-    train = functools.partial(train_classifier, *arrays, verbose=verbose)
-    return _train_once("classifier", dataset, dataset.num_classes, train, verbose)
+    classes = dataset.num_classes
+    return _train_once("classifier", dataset, classes, lambda: train_classifier(*arrays, verbose), verbose)
 
 
 def _train_once(kind: str, dataset: Dataset, num_classes: int, train: Callable, verbose: int) -> Classifier:
@@ -227,8 +236,8 @@ def _turns(image_shape: tuple) -> tuple[int, ...]:
 
 
 def _train(batches, most_steps: int, image_shape: tuple, num_classes: int, verbose: int) -> Classifier:
-    steps = min(TRAINING_STEPS, most_steps)
-    classifier = Classifier(image_shape, num_classes)
+    steps = min(TRAINING_STEPS if math.prod(image_shape) <= LARGE else STEPS_FOR_LARGE, most_steps)
+    classifier = Classifier(image_shape, num_classes, _choose_stride(image_shape))
     warmup = steps // 10
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, warmup_target=LEARNING_RATE, warmup_steps=warmup
@@ -264,10 +273,14 @@ def seeded(layer_class: type, seed: int, *args, **kwargs) -> keras.Layer:
 
 
 def _load(path: Path, image_shape: tuple, num_classes: int, name: str) -> Classifier:
-    classifier = Classifier(image_shape, num_classes, name=f"{name}_classifier")
+    classifier = Classifier(image_shape, num_classes, _choose_stride(image_shape), name=name)
     classifier.load_weights(path)
     classifier.trainable = False
     return classifier
+
+
+def _choose_stride(image_shape: tuple) -> int:
+    return 2 * -(-max(image_shape[:2]) // SIDE_OF_STRIDE_2)
 
 
 def _augment(batches):

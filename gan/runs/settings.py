@@ -11,6 +11,7 @@ from ..recipes import RECIPES, Recipe
 
 SMALL_DATASET = 10_000  # a dataset with fewer images has STEPS_FOR_SMALL steps in an epoch, not one pass
 STEPS_FOR_SMALL = 500
+SIDE_OF_DIGITS, SIDE_OF_IMAGES32 = 28, 40  # pixels; the largest side for which a recipe is the default
 STEPS_PER_EXECUTION = 8  # steps that Keras runs in one call; makes a step about 5 % faster
 # --resume may change these settings, because they do not change the results of an epoch.
 CHANGEABLE = ("dataset", "epochs", "minutes", "checkpoint_every_epochs")
@@ -29,7 +30,8 @@ class Settings(Recipe):
         "auto",
         "dataset to train on: auto (mnist, or digits if MNIST cannot be downloaded), mnist, fashion_mnist, "
         "cifar10, cifar100, digits (1,797 images in this package), a folder of pictures (with a subfolder "
-        "for each class, or without), a folder of IDX files, or an .npz file with x_train and optionally y_train",
+        "for each class, or without), a folder of IDX files, or an .npz file with x_train and optionally "
+        "y_train",
         group="data",
     )
     image_size: int | None = setting(
@@ -64,8 +66,9 @@ class Settings(Recipe):
     recipe: str = setting(
         "fast",
         "default values for the other flags. With MNIST on two CPU cores, fast trains for five minutes "
-        "and best for an hour; few is for small datasets; dcgan is a plain DCGAN for comparison (default: "
-        f"fast; with fewer than {SMALL_DATASET:,} images: few)",
+        "and best for an hour; few is for small datasets; images32 and images64 are for color and for images "
+        "of about 32 and 64 pixels; dcgan is a plain DCGAN for comparison (default: images32 or images64; "
+        f"gray images of up to {SIDE_OF_DIGITS} pixels: fast, or few for fewer than {SMALL_DATASET:,})",
         tuple(RECIPES),
         before="fast",
     )
@@ -103,7 +106,7 @@ class Settings(Recipe):
             dataset: the `gan.data.Dataset` to train on.
         """
         count = len(dataset.train_images)
-        recipe = given.get("recipe") or ("few" if count < SMALL_DATASET else "fast")
+        recipe = given.get("recipe") or _choose_recipe(count, dataset.image_shape)
         values = vars(RECIPES[recipe]) | {"recipe": recipe} | given | {"dataset": dataset.source}
         if "minutes" in given:
             values["epochs"] = None
@@ -192,6 +195,17 @@ class Settings(Recipe):
 
 MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from")
 TEXTS = {"dataset": "NAME|PATH", "background": "COLOR", "start_from": "RUN"}  # settings that are any text
+
+
+def _choose_recipe(count: int, image_shape: tuple[int, int, int]) -> str:
+    side, channels = max(image_shape[:2]), image_shape[-1]
+    if side > SIDE_OF_IMAGES32:
+        return "images64"
+    if channels == 3 or side > SIDE_OF_DIGITS:
+        return "images32"
+    return "few" if count < SMALL_DATASET else "fast"
+
+
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 

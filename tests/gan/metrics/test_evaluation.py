@@ -51,7 +51,7 @@ def test_the_floor_is_that_of_real_images(memorizer):
         assert floor["coverage"] > 0.9
         assert 0.85 < floor["density"] < 1.2
         assert abs(floor["kernel_distance"]) < 4 * floor["kernel_distance_error"]
-    assert report["classifier"]["test_accuracy"] > 0.98
+    assert report["network"]["test_accuracy"] > 0.98
 
 
 def test_a_collapsed_generator_is_rated_so():
@@ -73,7 +73,7 @@ def test_a_collapsed_generator_is_rated_so():
 
 def test_each_class_has_its_figures(memorizer):
     classes = memorizer[1]["classes"]
-    assert [figures["class"] for figures in classes] == list(range(10))
+    assert [figures["class"] for figures in classes] == list("0123456789")
     for figures in classes:
         assert figures["label_accuracy"]["samples"] > 0.85
         assert figures["frechet_distance"]["samples"] < 5 * figures["frechet_distance"]["real"]
@@ -125,8 +125,30 @@ def test_the_picture_shows_whom_a_copy_was_taken_from(memorizer):
     assert not np.array_equal(sample, other)
 
 
-def test_data_without_a_test_split_are_refused(memorizer):
+def test_without_test_images_the_samples_are_compared_with_training_images(memorizer):
     digits = load("digits")
     bare = dataclasses.replace(digits, test_images=None, test_labels=None)
-    with pytest.raises(ValueError, match="no labeled test images"):
-        evaluation.evaluate(memorizer[0].generate, bare, classifier_for(digits), is_conditional=True)
+    how = {"is_conditional": True, "say": lambda line: None, "real_accuracy": lambda: 1.0}
+    report = evaluation.evaluate(memorizer[0].generate, bare, classifier_for(digits), **how)
+    assert "against_test" not in report and "classification_accuracy" not in report["samples_alone"]
+    assert report["against_train"]["frechet_distance"]["real"] > 0
+    assert report["samples_alone"]["near_copies"] == {"samples": pytest.approx(1, abs=0.05), "real": None}
+    assert len(report["classes"]) == 10
+    table = format_report(report)
+    assert "test images" not in table and "training images" in table
+
+
+def test_too_few_images_are_refused(memorizer):
+    digits = load("digits")
+    few = dataclasses.replace(digits, test_images=digits.test_images[:9], test_labels=digits.test_labels[:9])
+    with pytest.raises(ValueError, match="needs at least 10 test images and 20 training images"):
+        evaluation.evaluate(memorizer[0].generate, few, classifier_for(digits), is_conditional=True)
+
+
+def test_classes_have_their_names_in_the_report(memorizer):
+    digits = load("digits")
+    named = dataclasses.replace(digits, class_names=(*"abcdefghi", "a long name of a class"))
+    how = {"is_conditional": True, "say": lambda line: None}
+    report = evaluation.evaluate(memorizer[0].generate, named, classifier_for(digits), **how)
+    assert report["classes"][9]["class"] == "a long name of a class"
+    assert "\na long name of a class  " in format_report(report)
