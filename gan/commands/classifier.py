@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..data import load
 from ..files import digest
-from ..metrics.classifiers import extract, save_classifier, train_classifier
+from ..metrics.classifiers import save_classifier, train_classifier
+from ..metrics.features import extract
 from .program import UsageError, shorten, usage_errors
 
 

@@ -8,4 +8,5 @@ from .distances import (
     frechet_distance,
     kernel_distance,
 )
+from .features import FeatureNetwork
 from .streaming import ClassBalance, ClassifierScore, FrechetDistance

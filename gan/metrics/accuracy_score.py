@@ -12,7 +12,7 @@ from keras import layers
 
 from ..data import pipeline
 from ..images import to_float
-from .classifiers import LAST, seeded
+from .features import LAST, seeded
 
 TRAINING_IMAGES = 60_000
 FOLDS = 12  # the last fold is for validation

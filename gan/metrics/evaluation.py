@@ -17,8 +17,8 @@ from ..data import Dataset
 from ..files import cache_folder, write_whole
 from ..images import make_grid, readable_scale
 from .accuracy_score import TRAINING_IMAGES, classification_accuracy
-from .classifiers import Classifier, extract
 from .distances import classifier_score, compare_neighborhoods, frechet_distance, kernel_distance
+from .features import FeatureNetwork, extract
 from .near_copies import find_near_copies, find_nearest
 
 MOST_IMAGES = 10_000
@@ -57,7 +57,7 @@ OF_A_CLASS = {
 def evaluate(
     draw: Callable[[int, np.ndarray | None, int], np.ndarray],
     dataset: Dataset,
-    network: Classifier,
+    network: FeatureNetwork,
     *,
     is_conditional: bool,
     seed: int = 0,
@@ -237,15 +237,17 @@ def _format_classes(classes: list[dict]) -> list[str]:
 
 
 class _Measured:
-    """Holds images, and the features and predicted classes from a network."""
+    """Holds images, their features, and the classes that a classifier predicts."""
 
-    def __init__(self, network: Classifier, images: np.ndarray, labels: np.ndarray | None):
+    def __init__(self, network: FeatureNetwork, images: np.ndarray, labels: np.ndarray | None):
         self.images = images
         self.features, self.logits = extract(network, images)
-        predictions = self.logits.argmax(1)
-        self.labels = predictions if labels is None else labels
-        self.is_correct = None if labels is None else predictions == labels
-        self.fractions = np.bincount(predictions, minlength=self.logits.shape[1]) / len(images)
+        self.labels = self.is_correct = self.fractions = None
+        if self.logits is not None:
+            predictions = self.logits.argmax(1)
+            self.labels = predictions if labels is None else labels
+            self.is_correct = None if labels is None else predictions == labels
+            self.fractions = np.bincount(predictions, minlength=self.logits.shape[1]) / len(images)
 
     def label_accuracy(self, label: int | None = None) -> float | None:
         """Returns the fraction of images whose predicted class is their label.

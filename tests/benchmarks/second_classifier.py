@@ -17,8 +17,8 @@ import keras
 import numpy as np
 
 from gan.data import load, pipeline
-from gan.metrics import compare_neighborhoods, frechet_distance
-from gan.metrics.classifiers import classifier_for, extract
+from gan.metrics import classifier_for, compare_neighborhoods, frechet_distance
+from gan.metrics.features import extract
 from gan.runs import RunFolder
 
 SEED = 1234

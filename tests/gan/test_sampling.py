@@ -12,7 +12,8 @@ import tensorflow as tf
 from conftest import without_tensorflow
 from gan import __main__ as program
 from gan import build_generator, sampling
-from gan.metrics.classifiers import extract, load_classifier
+from gan.metrics import load_classifier
+from gan.metrics.features import extract
 from gan.recipes import RECIPES
 from gan.sampling import draw, load_trained_generator
 

@@ -73,3 +73,26 @@ def test_prefetches_to_the_device_there_is():
     cpu = tf.config.list_logical_devices("CPU")[0]
     assert list(_prefetch(dataset, [cpu]).as_numpy_iterator()) == list(range(5))
     assert list(_prefetch(dataset, []).as_numpy_iterator()) == list(range(5))
+
+
+def test_flip_adds_the_mirror_image_of_every_image_to_a_pass():
+    dataset = pipeline(IMAGES, LABELS, batch_size=23, seed=3, flip=True)
+    assert dataset.steps_per_pass == 2
+    images, labels = (
+        np.concatenate(parts) for parts in zip(*dataset.take(2).as_numpy_iterator(), strict=True)
+    )
+    seen = {
+        (label, "mirrored" if mirrored else "plain")
+        for label, mirrored in zip(labels, is_mirrored(images, labels), strict=True)
+    }
+    assert len(seen) == 46
+    later = next(iter(pipeline(IMAGES, LABELS, batch_size=23, seed=3, flip=True, start_step=1)))
+    np.testing.assert_array_equal(later[1], labels[23:])
+
+
+def is_mirrored(images, labels):
+    for image, label in zip(images, labels, strict=True):
+        pixels = np.rint((image + 1) * 127.5)
+        is_plain = np.array_equal(pixels, IMAGES[label])
+        assert is_plain or np.array_equal(pixels, IMAGES[label][:, ::-1])
+        yield not is_plain

@@ -6,7 +6,7 @@ import numpy as np
 
 from gan.data import load
 from gan.metrics import load_classifier
-from gan.metrics.classifiers import extract
+from gan.metrics.features import extract
 
 
 @functools.cache

@@ -9,7 +9,8 @@ import pytest
 from conftest import IMAGE_SHAPE, make_images, make_labels
 from gan.data import Dataset, load
 from gan.metrics import Classifier, classifier_for, classifiers, load_classifier
-from gan.metrics.classifiers import extract, train_classifier
+from gan.metrics.classifiers import train_classifier
+from gan.metrics.features import FEATURES, extract
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_the_digits_classifier_is_right_on_what_it_has_not_seen():
     assert classifier is load_classifier("digits")
     found, logits = extract(classifier, digits.test_images)
     assert (logits.argmax(1) == digits.test_labels).mean() >= 0.98
-    assert found.shape == (len(digits.test_images), classifiers.FEATURES)
+    assert found.shape == (len(digits.test_images), FEATURES)
     assert found.min() >= 0
     assert not classifier.trainable_variables
 

@@ -9,7 +9,7 @@ import scipy.stats
 from digit_cases import classify_digits
 from gan.data import load
 from gan.metrics import distances, load_classifier
-from gan.metrics.classifiers import extract
+from gan.metrics.features import extract
 
 
 def make_features(count, length=6, seed=0, shift=0.0):
