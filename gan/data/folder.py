@@ -4,24 +4,30 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import sys
+import time
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from ..files import cache_folder, whole_file
 from .dataset import LARGEST_SIDE, DataError, Dataset, make_dataset
 
 FITS = ("crop", "pad")
 LARGEST_DEFAULT = 64  # pixels; larger images take hours on a CPU
 ONE_IN_N_FOR_TESTS = 5
 FEW_OF_A_CLASS = 20
+SLOW = 10.0  # seconds; pictures that take longer are read only once
+FORMAT = 1  # of the saved pictures; a change of the reading needs a new number
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm"}
 NEVER_SHOWN = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # and hidden files, such as .DS_Store
@@ -37,13 +43,10 @@ class _File:
     @property
     def is_test(self) -> bool:
         """Returns whether the file belongs to the test set. Only its name decides."""
-        name = unicodedata.normalize("NFC", self.name).encode("utf-8", "surrogateescape")
-        return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") % ONE_IN_N_FOR_TESTS == 0
+        return int(_digest(unicodedata.normalize("NFC", self.name))[:16], 16) % ONE_IN_N_FOR_TESTS == 0
 
 
-@dataclasses.dataclass(frozen=True)
-class _Picture:
-    pixels: np.ndarray  # uint8 (size, size, 3)
+class _Facts(NamedTuple):
     is_gray: bool
     was_rotated: bool
     was_enlarged: bool
@@ -87,7 +90,7 @@ def load_image_folder(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings of single files, such as corrupt EXIF data
         size = image_size or _most_common_side(files)
-        pixels, results = _read_all(files, size, lambda path: _read(path, size, fit, background))
+        pixels, results = _read_all(top, files, size, fit, background)
     if all(isinstance(result, str) for result in results):
         raise DataError(f"{folder}: no picture can be used. The first one: {files[0].name}: {results[0]}")
     return _make_dataset(folder, files, pixels, results, others, beside)
@@ -135,6 +138,11 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(path, name) for name in sorted(names) if not _is_hidden(name))
 
 
+def _digest(text: str) -> str:
+    """Returns the SHA-256 of a text, in hexadecimal. A file name may contain bytes that are not text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in NEVER_SHOWN
 
@@ -151,21 +159,48 @@ def _most_common_side(files: list[_File]) -> int:
     return max(4, min(LARGEST_DEFAULT, *(side for side, count in sides.items() if count == most)))
 
 
-def _read_all(files: list[_File], size: int, read: Callable[[Path], _Picture]) -> tuple:
-    """Reads all pictures, on all cores. Returns the pixels, and for each file its facts or an error."""
+def _read_all(folder: Path, files: list[_File], size: int, fit: str, background: str) -> tuple:
+    """Returns the pixels of all pictures, and for each file its facts or an error.
+
+    If the reading is slow, saves the result where Keras keeps its data. Each folder has one such file. The
+    file is valid as long as no name, size or time of a picture changes.
+    """
+    cached = cache_folder() / "gan" / f"pictures-{_digest(str(folder))[:16]}.npz"
+    states = [
+        (file.name, status.st_size, status.st_mtime_ns) for file in files if (status := file.path.stat())
+    ]
+    key = _digest(json.dumps([FORMAT, size, fit, background, states]))
+    try:
+        with np.load(cached, allow_pickle=False) as arrays:
+            if str(arrays["key"]) == key:
+                results = json.loads(str(arrays["results"]))
+                return arrays["pixels"], [r if isinstance(r, str) else _Facts(*r) for r in results]
+    except Exception:  # the file is missing or damaged; NumPy raises errors of many kinds
+        pass
+    started = time.monotonic()
+    pixels, results = _decode_all(files, size, lambda path: _read(path, size, fit, background))
+    if time.monotonic() - started > SLOW:
+        with contextlib.suppress(OSError):  # without a cache, the next call is slow too
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(cached) as temporary:
+                np.savez(temporary, key=key, pixels=pixels, results=json.dumps(results))
+    return pixels, results
+
+
+def _decode_all(files: list[_File], size: int, read: Callable[[Path], tuple]) -> tuple:
+    """Reads all pictures on all cores, and shows a progress bar."""
     pixels = np.empty((len(files), size, size, 3), np.uint8)
     verbose = 1 if sys.stderr is not None and sys.stderr.isatty() else 0
     bar = keras.utils.Progbar(len(files), verbose=verbose, unit_name="picture")
 
-    def read_one(row: int) -> _Picture | str:
+    def read_one(row: int) -> _Facts | str:
         try:
-            picture = read(files[row].path)
+            pixels[row], facts = read(files[row].path)
         except UnidentifiedImageError:
             return "not a picture"
         except Exception as error:  # Pillow raises errors of many kinds for damaged files
             return " ".join(str(error).split()) or type(error).__name__
-        pixels[row] = picture.pixels
-        return dataclasses.replace(picture, pixels=None)
+        return facts
 
     results = []
     with ThreadPoolExecutor(os.cpu_count()) as pool, contextlib.redirect_stdout(sys.stderr):
@@ -175,8 +210,8 @@ def _read_all(files: list[_File], size: int, read: Callable[[Path], _Picture]) -
     return pixels, results
 
 
-def _read(path: Path, size: int, fit: str, background: str) -> _Picture:
-    """Reads one picture. Pillow works without Python's global lock, so threads use all cores."""
+def _read(path: Path, size: int, fit: str, background: str) -> tuple[np.ndarray, _Facts]:
+    """Reads one picture: uint8 (size, size, 3). Pillow decodes without Python's global lock."""
     with Image.open(path) as image:
         image.draft(None, (2 * size, 2 * size))  # makes large JPEG files much faster
         is_gray, was_enlarged = image.mode in GRAY, min(image.size) < size
@@ -186,7 +221,7 @@ def _read(path: Path, size: int, fit: str, background: str) -> _Picture:
         resize = ImageOps.fit if fit == "crop" else ImageOps.pad
         more = {} if fit == "crop" else {"color": background}
         picture = resize(picture, (size, size), Image.Resampling.LANCZOS, **more)
-    return _Picture(np.asarray(picture), is_gray, was_rotated, was_enlarged)
+    return np.asarray(picture), _Facts(is_gray, was_rotated, was_enlarged)
 
 
 def _to_rgb(image: Image.Image, background: str) -> Image.Image:
