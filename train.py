@@ -25,9 +25,10 @@ try:
 
     from gan import GAN, callbacks
     from gan.commands import training
-    from gan.data import pipeline, validation_batches
+    from gan.data import pipeline, validation_batches, validation_split
     from gan.files import whole_file
     from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance, feature_network_for
+    from gan.metrics.evaluation import real_distance
     from gan.runs import keep_history, tell_of_lost_pictures
     from gan.runs.settings import STEPS_PER_EXECUTION
 except ModuleNotFoundError as error:
@@ -85,7 +86,8 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     settings, folder = job.settings, job.folder
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    metrics = _quality_metrics(job, verbose)
+    network = feature_network_for(job.dataset, verbose) if settings.validation else None
+    metrics = _quality_metrics(job, network)
     steps_per_execution = math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
     decay_steps = settings.decay_epochs * settings.steps_per_epoch
     settings.compile(gan, decay_steps, metrics=metrics, steps_per_execution=steps_per_execution)
@@ -119,16 +121,24 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
             model.save(temporary)
-    say(*training.describe_end(job, history, time.monotonic() - started))
+    seconds = time.monotonic() - started
+    say(*training.describe_end(job, history, seconds, _measure_real(job, network)))
 
 
-def _quality_metrics(job: training.Job, verbose: int) -> list[keras.metrics.Metric]:
+def _quality_metrics(job: training.Job, network) -> list[keras.metrics.Metric]:
     """Returns the metrics for validation: none without validation, only the distance without classes."""
-    if not job.settings.validation:
+    if network is None:
         return []
-    network = feature_network_for(job.dataset, verbose)
     of_classes = [ClassifierScore(network), ClassBalance(network)] if job.dataset.has_classes else []
     return [FrechetDistance(network), *of_classes]
+
+
+def _measure_real(job: training.Job, network) -> float | None:
+    """Returns the Fréchet distance of real images. None without validation or without test images."""
+    if network is None or job.dataset.test_images is None:
+        return None
+    images = validation_split(job.dataset, job.settings.conditional, VALIDATION[0])
+    return real_distance(network, job.dataset, *images)
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:

@@ -234,8 +234,8 @@ def _activate_and_drop(x, dropout: float, name: str):
 def padded_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
     """Returns the height and the width that the generator draws before it crops the images.
 
-    Each layer doubles the size, so both are divisible by a power of two. For sides divisible by 4 that are at
-    most 32, and for 48 and 64, nothing is cropped.
+    Each layer doubles the size, so both are divisible by a power of two. If the height and the width of the
+    images are divisible by 4, nothing is cropped.
 
     Raises:
         ValueError: when the height or the width is less than 4.
@@ -245,11 +245,17 @@ def padded_size(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _count_stages(image_shape: tuple[int, int, int]) -> int:
-    """Counts the halvings of the size: at least two, then more until the size is at most LARGEST_START."""
-    if min(image_shape[:2]) < 4:
+    """Counts the halvings of the size: at least two, then more until the size is at most LARGEST_START.
+
+    If the sides are divisible by 4, counts only halvings of an even size: older runs have these networks.
+    """
+    height, width, _ = image_shape
+    if min(height, width) < 4:
         expected = "`image_shape` must have a height and a width of at least 4 pixels"
         raise ValueError(f"{expected}. Received: image_shape={tuple(image_shape)}")
-    stages = 2
-    while -(-max(image_shape[:2]) >> stages) > LARGEST_START:
+    stages, keeps_size = 2, not (height | width) % 4
+    while max(height, width) > LARGEST_START << stages and not (
+        keeps_size and (height | width) % (2 << stages)
+    ):
         stages += 1
     return stages

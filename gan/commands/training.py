@@ -202,8 +202,17 @@ def copy_start(gan: GAN, job: Job) -> list[str]:
     return lines
 
 
-def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> list[str]:
-    """Returns the lines to print after the training."""
+def describe_end(
+    job: Job, history: keras.callbacks.History, seconds: float, real_distance: float | None
+) -> list[str]:
+    """Returns the lines to print after the training.
+
+    Args:
+        job: the training.
+        history: the return value of `fit`.
+        seconds: the time of the training.
+        real_distance: the Fréchet distance of real images, if it is known.
+    """
     minutes, seconds = divmod(round(seconds), 60)
     folder = job.folder
     newest = [folder.samples, *find_numbered(folder.samples, ".png").values()][-1]
@@ -211,7 +220,7 @@ def describe_end(job: Job, history: keras.callbacks.History, seconds: float) -> 
     return [
         "",
         f"Trained to step {int(history.model.step.numpy())} in {minutes} min {seconds} s.",
-        *([_describe_quality(*last)] if last else []),
+        *([_describe_quality(real_distance, *last)] if last else []),
         f"Samples:    {newest}",
         "            in the same folder: epochs.gif (all epochs) and real.png (real images)",
         f"Models:     {folder.model}",
@@ -253,8 +262,11 @@ def _describe_tensorboard(job: Job) -> str:
     return f"Watch:      {command('tensorboard', '--logdir', job.folder.path, *EVERY_EPOCH)}"
 
 
-def _describe_quality(frechet: float, score: float | None = None, share: float | None = None) -> str:
+def _describe_quality(
+    real_distance: float | None, frechet: float, score: float | None = None, share: float | None = None
+) -> str:
     line = f"Quality:    Fréchet distance {frechet:.3g}"
+    line += "" if real_distance is None else f" (real images: {real_distance:.3g})"
     if score is not None:
         line += f", classifier score {score:.3g}, smallest class {share:.1%} of the samples"
     return line

@@ -2,4 +2,4 @@
 
 from .dataset import DataError, Dataset
 from .load import NAMES, SCALING, load
-from .pipeline import pipeline, validation_batches
+from .pipeline import pipeline, validation_batches, validation_split

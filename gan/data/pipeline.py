@@ -80,9 +80,7 @@ def pipeline(
 def validation_batches(
     dataset: Dataset, has_labels: bool, most_images: int, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns batches of test images: the whole test set, or every n-th image of a larger test set.
-
-    Uses the training set if there is no test set, or if the batches need labels and the test set has none.
+    """Returns batches of the images from `validation_split`.
 
     Args:
         dataset: the data.
@@ -90,12 +88,22 @@ def validation_batches(
         most_images: largest number of images.
         batch_size: number of images in a batch.
     """
+    images, labels = validation_split(dataset, has_labels, most_images)
+    arrays = (images, labels) if has_labels else images
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(1)
+
+
+def validation_split(dataset: Dataset, has_labels: bool, most_images: int) -> tuple:
+    """Returns test images and their labels: the whole test set, or every n-th image of a larger test set.
+
+    Uses the training set if there is no test set, or if labels are needed and the test set has none. Without
+    `has_labels` the labels are None.
+    """
     images, labels = dataset.test_images, dataset.test_labels
     if images is None or (has_labels and labels is None):
         images, labels = dataset.train_images, dataset.train_labels
     every_n = -(-len(images) // most_images)
-    arrays = (images[::every_n], labels[::every_n]) if has_labels else images[::every_n]
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(1)
+    return images[::every_n], labels[::every_n] if has_labels else None
 
 
 def _shuffle(positions, count: int, seed: int):

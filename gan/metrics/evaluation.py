@@ -152,6 +152,25 @@ def evaluate(
     return report
 
 
+def real_distance(network: FeatureNetwork, dataset: Dataset, images: np.ndarray, labels=None) -> float:
+    """Returns the Fréchet distance of real training images, the floor of a validation.
+
+    Args:
+        network: the network that makes features of images.
+        dataset: the data, whose training images are compared.
+        images: the validation images, uint8 (count, height, width, channels).
+        labels: their labels, integers (count,): the training images have the same labels. None: any labels.
+    """
+    order = np.random.default_rng(0).permutation(len(dataset.train_images))
+    chosen = order[: len(images)]
+    if labels is not None:
+        counts = np.bincount(labels)
+        sorted_labels = dataset.train_labels[order]
+        chosen = np.concatenate([order[sorted_labels == label][:count] for label, count in enumerate(counts)])
+    reference, real = (extract(network, each)[0] for each in (images, dataset.train_images[chosen]))
+    return frechet_distance(reference, real)
+
+
 def real_accuracy(dataset: Dataset, verbose: int = 1) -> float:
     """Measures the classification accuracy score of the training images, in [0, 1].
 

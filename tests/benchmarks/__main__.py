@@ -16,8 +16,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SECTIONS = ("step", "schemes", "epoch", "generate", "start", "memory", "sizes")
-ROUNDS = {"start": 3, "sizes": 3, "schemes": 4}  # the other sections have the default
+SECTIONS = ("step", "schemes", "epoch", "generate", "start", "memory", "sizes", "images")
+ROUNDS = {"start": 3, "sizes": 3, "images": 3, "schemes": 4}  # the other sections have the default
 
 
 def main() -> int:
@@ -68,6 +68,7 @@ def _measure(section: str, rounds: int) -> list:
         "start": processes.measure_start,
         "memory": processes.measure_memory,
         "sizes": sizes.measure_sizes,
+        "images": sizes.measure_images,
     }
     return measure[section](rounds)
 

@@ -1,16 +1,22 @@
-"""Compares the time per multiplication for batches of 16 to 1024 images and for 32 to 128 base filters."""
+"""Compares the time per multiplication: for sizes of batches, widths of networks, and sizes of images."""
 
+import dataclasses
 import math
 
+import numpy as np
 from keras import layers
 
+from gan.data import pipeline
+from gan.recipes import RECIPES
 from timing import Row, compare, fit_contender, interleave
-from training import make_dataset, make_gan
+from training import NUM_CLASSES, make_dataset, make_gan
 
-__all__ = ["measure_sizes"]
+__all__ = ["measure_images", "measure_sizes"]
 
 SIZES = ((16, 32), (64, 32), (256, 32), (1024, 32), (64, 64), (64, 96), (64, 128))  # batch, base_filters
 REFERENCE = (64, 32)
+IMAGES = ((28, 1), (28, 3), (32, 1), (32, 3), (64, 1), (64, 3))  # side, channels
+IMAGE_STEPS = 8
 
 
 def measure_sizes(rounds: int) -> list[Row]:
@@ -31,6 +37,32 @@ def measure_sizes(rounds: int) -> list[Row]:
         compare("sizes", samples, name, reference, scale=arithmetic[reference] / arithmetic[name])
         for name in contenders
     ]
+
+
+def measure_images(rounds: int) -> list[Row]:
+    """Compares the time of a step for images of several sizes, and the time per multiplication.
+
+    The networks are those of the recipes images32 and images64.
+    """
+    contenders, arithmetic = {}, {}
+    for side, channels in IMAGES:
+        recipe, shape = RECIPES["images64" if side > 32 else "images32"], (side, side, channels)
+        gan = recipe.make_gan(shape, NUM_CLASSES)
+        recipe.compile(gan)
+        images = np.random.default_rng(0).integers(0, 256, (1000, *shape), np.uint8)
+        labels = np.arange(1000) % NUM_CLASSES
+        name = f"{side}x{side}x{channels}"
+        dataset = pipeline(images, labels, batch_size=recipe.batch_size, seed=0)
+        contenders[name] = fit_contender(gan, dataset, IMAGE_STEPS)
+        arithmetic[name] = _multiplications_of_step(gan)
+    samples = interleave(contenders, rounds)
+    reference = next(iter(contenders))
+    rows = [compare("images", samples, name, reference) for name in contenders]
+    for name in contenders:
+        scale = arithmetic[reference] / arithmetic[name]
+        row = compare("images", samples, name, reference, scale=scale)
+        rows.append(dataclasses.replace(row, what=f"{name}, per multiplication"))
+    return rows
 
 
 def _name(batch_size: int, base_filters: int) -> str:
