@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--image-size", type=int)
     options = parser.parse_args()
-    classifiers.TRAINING_STEPS = STEPS
+    classifiers.TRAINING_STEPS = classifiers.STEPS_FOR_LARGE = STEPS
     dataset = load(options.dataset, options.image_size)
     networks = dict(train_networks(dataset))
     count = min(MOST_IMAGES, len(dataset.test_images), len(dataset.train_images) // 2)
