@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -276,6 +277,25 @@ def mnist_path() -> Path:
     if "GAN_MNIST" not in os.environ:
         pytest.skip("The environment variable GAN_MNIST is not set to the path of mnist.npz")
     return Path(os.environ["GAN_MNIST"])
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_path() -> Path:
+    """Returns the path of the real Fashion-MNIST, from the environment variable GAN_FASHION_MNIST."""
+    if "GAN_FASHION_MNIST" not in os.environ:
+        pytest.skip("The environment variable GAN_FASHION_MNIST is not set to the path of fashion_mnist.npz")
+    return Path(os.environ["GAN_FASHION_MNIST"])
+
+
+@pytest.fixture(scope="session")
+def emoji_folder(tmp_path_factory) -> Path:
+    """Returns a folder of 3,781 emoji in nine subfolders, from the archive GAN_EMOJI."""
+    if "GAN_EMOJI" not in os.environ:
+        pytest.skip("The environment variable GAN_EMOJI is not set to the path of emoji.tar")
+    folder = tmp_path_factory.mktemp("emoji")
+    with tarfile.open(os.environ["GAN_EMOJI"]) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 class Program(subprocess.Popen):

@@ -28,3 +28,19 @@ def test_the_real_mnist(mnist_path):
     assert mnist.test_images.shape == (10000, 28, 28, 1)
     expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     np.testing.assert_array_equal(np.bincount(mnist.train_labels), expected)
+
+
+def test_the_real_fashion_mnist(fashion_mnist_path):
+    fashion = load(os.fspath(fashion_mnist_path))
+    assert fashion.name == "fashion_mnist"
+    assert fashion.class_names[0] == "T-shirt" and len(fashion.class_names) == 10
+    np.testing.assert_array_equal(np.bincount(fashion.train_labels), [6000] * 10)
+
+
+def test_the_real_emoji(emoji_folder):
+    emoji = load(os.fspath(emoji_folder), image_size=32)
+    assert len(emoji.train_images) + len(emoji.test_images) == 3781
+    assert emoji.image_shape == (32, 32, 3)
+    assert emoji.class_names[:3] == ("activities", "animals-nature", "flags")
+    assert emoji.report[0].startswith("Pictures:   3,781 used, 32x32 in color; ")
+    assert (emoji.train_images[:, 0, 0] == 255).all(1).mean() > 0.8  # the white background
