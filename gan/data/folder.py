@@ -128,6 +128,7 @@ def _find_files(folder: Path) -> tuple[list[_File], collections.Counter, int]:
                 files.append(_File(path, name, part.name if part.is_dir() else None))
             else:
                 others[path.suffix.lower() or "without a suffix"] += 1
+    files.sort(key=lambda file: file.is_test)  # then `_make_dataset` need not copy the images
     of_classes = [file for file in files if file.class_name is not None]
     return of_classes or files, others, len(files) - len(of_classes) if of_classes else 0
 
@@ -239,25 +240,25 @@ def _make_dataset(folder, files, pixels, results, others, beside) -> Dataset:
     broken = {
         file.name: result for file, result in zip(files, results, strict=True) if isinstance(result, str)
     }
-    if broken:
-        keep = [not isinstance(result, str) for result in results]
-        pixels = pixels[keep]
-        files = [file for file in files if file.name not in broken]
-        results = [result for result in results if not isinstance(result, str)]
-    channels = slice(None) if _has_color(pixels) else slice(1)
+    rows = np.array([row for row, file in enumerate(files) if file.name not in broken])
+    is_test = _choose_tests([files[row] for row in rows])
+    rows = rows[np.argsort(is_test, kind="stable")]  # training images first
+    if not np.array_equal(rows, np.arange(len(files))):  # a copy would double the memory
+        pixels = pixels[rows]
+    files, results = [files[row] for row in rows], [results[row] for row in rows]
+    if not _has_color(pixels):
+        pixels = pixels[..., :1].copy()
     class_names = sorted({file.class_name for file in files if file.class_name is not None})
-    class_names = class_names if len(class_names) > 1 else []
-    is_test = _choose_tests(files)
-    images = [np.ascontiguousarray(pixels[rows][..., channels]) for rows in (~is_test, is_test)]
-    labels = [None, None]
-    if class_names:
-        every_label = np.array([class_names.index(file.class_name) for file in files], np.int32)
-        labels = [every_label[~is_test], every_label[is_test]]
-    if not is_test.any():
-        images[1] = labels[1] = None
-    dataset = make_dataset(folder.name, str(folder), images[0], labels[0], images[1], labels[1])
+    arrays = [pixels, None]
+    if len(class_names) > 1:
+        arrays[1] = np.array([class_names.index(file.class_name) for file in files], np.int32)
+    count = len(files) - int(is_test.sum())
+    train = [None if array is None else array[:count] for array in arrays]
+    test = [None if array is None or count == len(files) else array[count:] for array in arrays]
+    dataset = make_dataset(folder.name, str(folder), *train, *test)
     report = _describe(dataset, files, results, broken, others, beside)
-    return dataclasses.replace(dataset, class_names=tuple(class_names) or None, report=report)
+    class_names = tuple(class_names) if len(class_names) > 1 else None
+    return dataclasses.replace(dataset, class_names=class_names, report=report)
 
 
 def _has_color(pixels: np.ndarray) -> bool:
@@ -280,7 +281,7 @@ def _describe(dataset: Dataset, files, results, broken: dict, others, beside: in
     tests = 0 if dataset.test_images is None else len(dataset.test_images)
     lines = [f"{len(files):,} used, {height}x{width} {color}; {tests:,} of them are test images"]
     lines += [f"{len(broken):,} broken, left out:"] * bool(broken)
-    lines += [f"  {name}: {reason}" for name, reason in broken.items()]
+    lines += [f"  {name}: {reason}" for name, reason in sorted(broken.items())]
     counts = {
         "rotated, as their EXIF data say": sum(result.was_rotated for result in results),
         "gray, converted to color": sum(result.is_gray for result in results) if channels == 3 else 0,
