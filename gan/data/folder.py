@@ -167,9 +167,7 @@ def _read_all(folder: Path, files: list[_File], size: int, fit: str, background:
     file is valid as long as no name, size or time of a picture changes.
     """
     cached = cache_folder() / "gan" / f"pictures-{_digest(str(folder))[:16]}.npz"
-    states = [
-        (file.name, status.st_size, status.st_mtime_ns) for file in files if (status := file.path.stat())
-    ]
+    states = [_state(file) for file in files]
     key = _digest(json.dumps([FORMAT, size, fit, background, states]))
     try:
         with np.load(cached, allow_pickle=False) as arrays:
@@ -188,6 +186,14 @@ def _read_all(folder: Path, files: list[_File], size: int, fit: str, background:
     return pixels, results
 
 
+def _state(file: _File) -> tuple:
+    try:
+        status = file.path.stat()
+    except OSError:  # for example a link to a missing file, which `_read` reports
+        return file.name, None
+    return file.name, status.st_size, status.st_mtime_ns
+
+
 def _decode_all(files: list[_File], size: int, read: Callable[[Path], tuple]) -> tuple:
     """Reads all pictures on all cores, and shows a progress bar."""
     pixels = np.empty((len(files), size, size, 3), np.uint8)
@@ -200,7 +206,8 @@ def _decode_all(files: list[_File], size: int, read: Callable[[Path], tuple]) ->
         except UnidentifiedImageError:
             return "not a picture"
         except Exception as error:  # Pillow raises errors of many kinds for damaged files
-            return " ".join(str(error).split()) or type(error).__name__
+            text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return " ".join(text.split())
         return facts
 
     results = []

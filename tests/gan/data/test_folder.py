@@ -173,6 +173,7 @@ def test_the_report_is_exact(tmp_path):
     (tmp_path / "cats" / "cut.png").write_bytes(whole.getvalue()[:400])
     (tmp_path / "cats" / "empty.jpg").write_bytes(b"")
     (tmp_path / "dogs" / "text.png").write_text("not a picture")
+    (tmp_path / "dogs" / "gone.png").symlink_to("absent.png")
     exif = Image.Exif()
     exif[0x0112] = 3
     write(tmp_path / "dogs" / "turned.jpg", exif=exif)
@@ -188,11 +189,12 @@ def test_the_report_is_exact(tmp_path):
     assert len(dataset.train_images) + tests == 52
     report = list(dataset.report)
     assert report.pop(0) == f"Pictures:   52 used, 8x8 in color; {tests} of them are test images"
-    assert report.pop(0) == "            3 broken, left out:"
-    broken, rest = report[:3], report[3:]
+    assert report.pop(0) == "            4 broken, left out:"
+    broken, rest = report[:4], report[4:]
     assert [line.split(":")[0].strip() for line in broken] == [
         "cats/cut.png",
         "cats/empty.jpg",
+        "dogs/gone.png",
         "dogs/text.png",
     ]
     assert all(str(tmp_path) not in line and len(line.split(": ")[1]) > 5 for line in broken)
