@@ -1,7 +1,7 @@
 """Loads or trains the classifier whose features and predictions the metrics use.
 
 Distances in different feature spaces are not comparable. So the package contains the weights of the
-classifiers for MNIST and for the digits, with checksums. The function `classifier_for` trains a classifier
+classifiers for MNIST, Fashion-MNIST and the digits, with checksums. The function `classifier_for` trains a classifier
 once for each other labeled dataset.
 """
 
@@ -31,6 +31,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 # name of the training data: SHA-256 of the file with the weights
 SHIPPED = {
     "mnist": "d15a098a45d0fa401f6b3cd42c16dcb4088ff0224fad260b0e92b5f065a0542f",
+    "fashion_mnist": "faa0a6562e34b81a1fb964b88791cebf9621bd67350770cc86fe9ba5e59c9a34",
     "digits": "81872f7ba2a17e8f2d2b312c3368010910aec6aa915e19a75eb4a45e28dfa0b8",
 }
 
@@ -77,13 +78,13 @@ def load_classifier(name: str) -> Classifier:
     """Loads a classifier of the package, for images of shape (28, 28, 1).
 
     Args:
-        name: "mnist" or "digits".
+        name: "mnist", "fashion_mnist" or "digits".
 
     Raises:
         ValueError: if there is no classifier with this name, or if the file with the weights has changed.
     """
     if name not in SHIPPED:
-        names = " and ".join(SHIPPED)
+        names = ", ".join(SHIPPED)
         expected = f"The package has the classifiers {names}; use `classifier_for` for other data"
         raise ValueError(f"{expected}. Received: {name!r}")
     return _load_shipped(name)

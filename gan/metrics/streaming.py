@@ -24,8 +24,8 @@ class QualityMetric(keras.metrics.Metric):
     classifier in the package, or the weights of any other network.
 
     Args:
-        network: "mnist" or "digits" for a classifier in the package; or a model that maps images to the
-            features or logits that the metric needs.
+        network: "mnist", "fashion_mnist" or "digits" for a classifier in the package; or a model that maps
+            images to the features or logits that the metric needs.
         name: the metric's name in the logs.
 
     Attributes:
@@ -79,8 +79,8 @@ class FrechetDistance(QualityMetric):
     https://arxiv.org/abs/1706.08500, equation 6.
 
     Args:
-        network: "mnist" or "digits"; or a model that maps images to features (batch, length); or a model with
-            a method `extract` that returns features.
+        network: "mnist", "fashion_mnist" or "digits"; or a model that maps images to features (batch,
+            length); or a model with a method `extract` that returns features.
         name: the metric's name in the logs.
 
     Example:
@@ -125,7 +125,8 @@ class ClassifierScore(QualityMetric):
     real images, and does not detect repeated images.
 
     Args:
-        network: "mnist" or "digits"; or a model that maps images to logits (batch, classes).
+        network: "mnist", "fashion_mnist" or "digits"; or a model that maps images to logits (batch,
+            classes).
         name: the metric's name in the logs.
     """
 
@@ -151,7 +152,8 @@ class ClassBalance(QualityMetric):
     The share lies between 0 (a class is missing) and 1 / classes (all classes have the same size).
 
     Args:
-        network: "mnist" or "digits"; or a model that maps images to logits (batch, classes).
+        network: "mnist", "fashion_mnist" or "digits"; or a model that maps images to logits (batch,
+            classes).
         name: the metric's name in the logs.
         per_class: whether the logs also have the share of each class: `class_share_0`, `class_share_1`, ….
     """

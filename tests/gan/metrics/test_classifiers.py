@@ -112,3 +112,11 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(own, tmp_path, trained):
 @pytest.mark.parametrize("labels", [None, np.zeros(40, np.int32)])
 def test_without_two_classes_there_is_none(own, labels):
     assert classifier_for(dataclasses.replace(own, train_labels=labels)) is None
+
+
+def test_fashion_mnist_is_known_and_classified(fashion_mnist_path):
+    fashion = load(str(fashion_mnist_path))
+    classifier = classifier_for(fashion)
+    assert classifier is load_classifier("fashion_mnist")
+    _, logits = extract(classifier, fashion.test_images[:2000])
+    assert (logits.argmax(1) == fashion.test_labels[:2000]).mean() > 0.88

@@ -241,7 +241,7 @@ def test_networks_that_cannot_serve_are_refused(metric):
     maps = keras.Sequential([keras.Input(IMAGE_SHAPE), keras.layers.Conv2D(2, 3)])
     with pytest.raises(ValueError, match="one vector of each image"):
         metric(maps)
-    with pytest.raises(ValueError, match="has the classifiers mnist and digits"):
+    with pytest.raises(ValueError, match="has the classifiers mnist, fashion_mnist, digits"):
         metric("imagenet")
     with pytest.raises(ValueError, match="built Keras model with a fixed image size"):
         metric(keras.Sequential([keras.layers.Flatten()]))
