@@ -1,8 +1,8 @@
 """Loads or trains the classifier whose features and predictions the metrics use.
 
 Distances in different feature spaces are not comparable. So the package contains the weights of the
-classifiers for MNIST, Fashion-MNIST and the digits, with checksums. The function `classifier_for` trains a classifier
-once for each other labeled dataset.
+classifiers for MNIST, Fashion-MNIST and the digits, with checksums. The function `classifier_for` trains a
+classifier once for each other labeled dataset.
 """
 
 import functools
