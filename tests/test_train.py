@@ -152,11 +152,11 @@ def test_what_cannot_run_gets_one_line_and_touches_nothing(somewhere, capsys, ar
 
 
 def test_images_that_the_networks_cannot_make(somewhere, capsys):
-    np.savez("odd.npz", x_train=np.zeros((64, 30, 30, 1), np.uint8))
-    assert run("--dataset", "odd.npz", "--name", "odd") == 2
+    np.savez("tiny.npz", x_train=np.zeros((64, 3, 30, 1), np.uint8))
+    assert run("--dataset", "tiny.npz", "--name", "tiny") == 2
     error = capsys.readouterr().err
-    assert "divisible by 4" in error
-    assert "odd.npz" in error
+    assert "at least 4 pixels" in error
+    assert "tiny.npz" in error
     assert not (somewhere / "runs").exists()
 
 
