@@ -102,7 +102,8 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
     keep_history(folder.history, epochs_done, _list_columns(gan, metrics, settings.penalty != "none"))
     tell_of_lost_pictures(folder, epochs_done)
-    say(*training.describe_start(job, epochs_done), *start)
+    real_distance = _measure_real(job, network)
+    say(*training.describe_start(job, epochs_done, real_distance), *start)
     validation = validation_batches(job.dataset, settings.conditional, *VALIDATION)
     started = time.monotonic()
     try:
@@ -121,8 +122,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
             model.save(temporary)
-    seconds = time.monotonic() - started
-    say(*training.describe_end(job, history, seconds, _measure_real(job, network)))
+    say(*training.describe_end(job, history, time.monotonic() - started, real_distance))
 
 
 def _quality_metrics(job: training.Job, network) -> list[keras.metrics.Metric]:
@@ -135,10 +135,10 @@ def _quality_metrics(job: training.Job, network) -> list[keras.metrics.Metric]:
 
 def _measure_real(job: training.Job, network) -> float | None:
     """Returns the Fréchet distance of real images. None without validation or without test images."""
-    if network is None or job.dataset.test_images is None:
+    data, has_labels = job.dataset, job.settings.conditional
+    if network is None or data.test_images is None or (has_labels and data.test_labels is None):
         return None
-    images = validation_split(job.dataset, job.settings.conditional, VALIDATION[0])
-    return real_distance(network, job.dataset, *images)
+    return real_distance(network, data, *validation_split(data, has_labels, VALIDATION[0]))
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
@@ -158,7 +158,8 @@ def _feed(gan: GAN, job: training.Job, start_step: int):
 def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
     settings, folder = job.settings, job.folder
     real_images = job.dataset.first_images(gan.num_classes)
-    shown = {"real_images": real_images, "seed": settings.seed, "class_names": job.dataset.class_names}
+    class_names = job.config["data"].get("class_names")  # an older run keeps its pictures without names
+    shown = {"real_images": real_images, "seed": settings.seed, "class_names": class_names}
     watchers = [
         callbacks.ProgressBar(SHOWN),
         keras.callbacks.TerminateOnNaN(),

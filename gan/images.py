@@ -114,13 +114,14 @@ def add_row_names(grid: np.ndarray, names: list[str]) -> np.ndarray:
 
     Args:
         grid: uint8 (grid height, grid width, channels), from `make_grid`.
-        names: one name for each row. Long names are cut.
+        names: one name for each row. Long names are cut. A name with characters that Pillow's font lacks is
+            replaced by the number of the row.
 
     Returns:
         uint8 (grid height, larger width, channels).
     """
     texts = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 2]}.." for name in names]
-    texts = [text.encode("latin-1", "replace").decode("latin-1") for text in texts]  # Pillow's small font
+    texts = [text if _is_drawable(text) else str(row) for row, text in enumerate(texts)]
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     boxes = [probe.textbbox((0, 0), text) for text in texts]
     column = Image.new("L", (max(int(box[2]) for box in boxes) + 8, grid.shape[0]), 255)
@@ -130,6 +131,11 @@ def add_row_names(grid: np.ndarray, names: list[str]) -> np.ndarray:
         ImageDraw.Draw(column).text((4, middle - (box[1] + box[3]) / 2), text, fill=0)
     column = np.asarray(column)[..., np.newaxis]
     return np.concatenate([np.broadcast_to(column, (*column.shape[:2], grid.shape[2])), grid], axis=1)
+
+
+def _is_drawable(text: str) -> bool:
+    """Returns whether Pillow's default font has the characters of a text: only those of Western Europe."""
+    return all(32 <= ord(character) < 256 for character in text)
 
 
 def split_grid(grid: np.ndarray, height: int, width: int, gap: int = 2) -> np.ndarray:

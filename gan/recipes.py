@@ -98,7 +98,7 @@ class Recipe:
         "weight of the penalty (default: for images of 28x28 pixels 0.3 for r1, 0.1 for r2 and r1+r2, 10 for "
         "wgan_gp; the weights of r1 and r2 grow with the number of pixels)",
         POSITIVE_OR_0,
-        before=lambda stored: penalties.WEIGHTS.get(stored.get("penalty"), 0.0),
+        before=lambda stored: penalties.WEIGHTS.get(str(stored.get("penalty")), 0.0),
     )
     # The penalty wgan_gp needs more updates: its paper uses 5.
     discriminator_steps: int = setting(1, "discriminator updates for each generator update", COUNT, 1)

@@ -3,6 +3,7 @@
 import json
 import re
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 import train
 from gan import __main__ as program
 from gan.files import read_json
-from gan.images import split_grid
+from gan.images import split_grid, to_uint8
 from gan.metrics import classifiers, features
 from gan.runs import RunFolder, read_history
 
@@ -47,10 +48,10 @@ def short_trainings(monkeypatch):
 
 @pytest.fixture
 def pictures(somewhere):
-    write_pictures(somewhere / "pictures" / "red ones", 80, (200, 30, 30))
-    write_pictures(somewhere / "pictures" / "green", 60, (30, 200, 30))
-    (somewhere / "pictures" / "green" / "broken.png").write_bytes(b"x")
-    return somewhere / "pictures"
+    write_pictures(somewhere / "my pictures (1)" / "red ones", 80, (200, 30, 30))
+    write_pictures(somewhere / "my pictures (1)" / "green", 60, (30, 200, 30))
+    (somewhere / "my pictures (1)" / "green" / "broken.png").write_bytes(b"x")
+    return somewhere / "my pictures (1)"
 
 
 def run(*arguments):
@@ -58,13 +59,15 @@ def run(*arguments):
 
 
 def test_a_folder_trains_and_its_classes_keep_their_names(pictures, somewhere, capsys):
-    assert train.main(["--dataset", "pictures", *SMALL, "--name", "one"]) == 0
+    assert train.main(["--dataset", "my pictures (1)", *SMALL, "--name", "one"]) == 0
     output = capsys.readouterr().out
     lines = output.splitlines()
     assert lines[0].startswith("Pictures:   140 used, 8x8 in color; ")
     assert lines[2] == "              green/broken.png: not a picture"
     assert lines[3] == "Classes:    green 60, red ones 80"
     assert output.index("Pictures:") < output.index("Training a classifier") < output.index("Run folder:")
+    (floor,) = re.findall(r"Floor:      real images have a Fréchet distance of (\S+)\n", output)
+    assert f" (real images: {floor})," in output
     folder = RunFolder("runs/one")
     assert folder.read_class_names() == ["green", "red ones"]
     for picture in ("real.png", "epoch_0001.png"):
@@ -84,19 +87,26 @@ def test_a_folder_trains_and_its_classes_keep_their_names(pictures, somewhere, c
     assert "--class blue: runs/one has the classes green, red ones" in capsys.readouterr().err
     assert run("evaluate", "runs/one", "--quick") == 0
     assert "\nred ones" in capsys.readouterr().out
+    assert "the classifier of my pictures (1)" in (folder.evaluation / "report.json").read_text()
     assert run("compare", "runs/one") == 0
+    assert run("generate", "runs/one", "--count", 20, "--output", "grid.png") == 0
+    grid = np.asarray(Image.open("grid.png"))
+    assert split_grid(grid, 8, 8).shape == (2, 10, 8, 8, 3) and grid.shape[1] > 10 * 10 * 7
 
 
 def test_a_run_on_a_folder_continues_and_notices_new_pictures(pictures, capsys):
     assert (
-        train.main(["--dataset", "pictures", *SMALL, "--name", "one", "--fit", "pad", "--no-validation"]) == 0
+        train.main(
+            ["--dataset", "my pictures (1)", *SMALL, "--name", "one", "--fit", "pad", "--no-validation"]
+        )
+        == 0
     )
     assert train.main(["--resume", "runs/one", "--epochs", "2", "--quiet"]) == 0
     assert len(read_history(RunFolder("runs/one").history)) == 2
     write_pictures(pictures / "green", 70, (0, 0, 90))
     capsys.readouterr()
     assert train.main(["--resume", "runs/one", "--epochs", "3", "--quiet"]) == 2
-    assert "is not the data of runs/one: the checksums differ" in capsys.readouterr().err
+    assert "has changed since the start of runs/one (" in capsys.readouterr().err
 
 
 def test_pictures_without_labels_are_measured_too(somewhere, capsys):
@@ -120,7 +130,7 @@ def test_pictures_without_labels_are_measured_too(somewhere, capsys):
 
 
 def test_a_dry_run_prints_the_report_and_changes_nothing(pictures, somewhere, capsys):
-    assert train.main(["--dataset", "pictures", *SMALL, "--dry-run"]) == 0
+    assert train.main(["--dataset", "my pictures (1)", *SMALL, "--dry-run"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["data"]["class_names"] == ["green", "red ones"]
     assert captured.err.splitlines()[0].startswith("Pictures:   140 used")
@@ -137,7 +147,7 @@ def test_a_dry_run_prints_the_report_and_changes_nothing(pictures, somewhere, ca
     ],
 )
 def test_a_wrong_flag_gets_one_line(pictures, somewhere, capsys, flags, message):
-    assert train.main(["--dataset", "pictures", *flags]) == 2
+    assert train.main(["--dataset", "my pictures (1)", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(message, line)
     assert not (somewhere / "runs").exists()
@@ -153,7 +163,7 @@ def test_images_of_odd_sides_are_drawn_larger_and_cropped(somewhere, capsys):
 
 
 def test_a_run_can_start_from_the_weights_of_another(pictures, somewhere, capsys):
-    arguments = ["--dataset", "pictures", *SMALL, "--no-validation"]
+    arguments = ["--dataset", "my pictures (1)", *SMALL, "--no-validation"]
     assert train.main([*arguments, "--name", "first"]) == 0
     write_pictures(somewhere / "other" / "blue", 20, (0, 0, 200))
     write_pictures(somewhere / "other" / "gray", 20, (9, 9, 9))
@@ -166,3 +176,29 @@ def test_a_run_can_start_from_the_weights_of_another(pictures, somewhere, capsys
     assert "new weights in the generator: " in output and "label_embedding" in output
     (somewhere / "runs" / "first").rename(somewhere / "moved")
     assert train.main(["--resume", "runs/second", "--epochs", "2", "--quiet"]) == 0  # needs no start any more
+
+
+def test_the_weights_of_the_start_are_in_the_first_picture(pictures):
+    """The same data and networks: the run begins where the other run ended."""
+    arguments = ["--dataset", "my pictures (1)", *SMALL, "--no-validation"]
+    assert train.main([*arguments, "--name", "first"]) == 0
+    assert train.main([*arguments, "--name", "second", "--start-from", "runs/first"]) == 0
+    first, second = (keras.saving.load_model(f"runs/{name}/gan.keras") for name in ("first", "second"))
+    begun = np.asarray(Image.open("runs/second/samples/epoch_0000.png"))
+    fresh = np.asarray(Image.open("runs/first/samples/epoch_0000.png"))
+    assert not np.array_equal(begun, fresh)
+    first.average_generator.set_weights(first.generator.get_weights())
+    latents = np.random.default_rng(0).standard_normal((20, 100), np.float32)
+    drawn = to_uint8(first([latents, np.repeat(np.arange(2), 10)]))
+    assert np.abs(split_grid(begun, 8, 8).reshape(drawn.shape).astype(int) - drawn).max() <= 1
+    assert first.num_classes == second.num_classes == 2
+
+
+def test_a_start_of_which_no_layer_fits_is_refused(pictures, somewhere, capsys):
+    arguments = ["--dataset", "my pictures (1)", *SMALL, "--no-validation"]
+    assert train.main([*arguments, "--name", "first"]) == 0
+    other = [*arguments, "--base-filters", "3", "--latent-dim", "7", "--start-from", "runs/first"]
+    capsys.readouterr()
+    assert train.main([*other, "--name", "second"]) == 2
+    assert "no layer fits the generator of this run" in capsys.readouterr().err
+    assert not (somewhere / "runs" / "second").exists()

@@ -38,7 +38,9 @@ def _compare(options: argparse.Namespace) -> None:
         else:
             table = comparison.format_runs(folders)
             gans = [load_gan(path) for path in options.runs]
-            picture = comparison.draw_runs(gans, options.seed, options.scale)
+            names = [folder.read_class_names() for folder in folders]
+            same = names[0] if all(each == names[0] for each in names) and gans[0].num_classes else None
+            picture = comparison.draw_runs(gans, options.seed, options.scale, same)
     output.parent.mkdir(parents=True, exist_ok=True)
     with hold(folders[0].path, output):
         write_whole(output, encode_png(picture))

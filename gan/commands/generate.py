@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import whole_file, write_whole
-from ..images import encode_png, enlarge, make_grid, readable_scale
+from ..images import add_row_names, encode_png, enlarge, make_grid, readable_scale
 from ..limits import SEED, whole_number
 from ..runs import RunFolder
 from ..sampling import CLASSES, draw, load_trained_generator
@@ -57,18 +57,20 @@ def _generate(options: argparse.Namespace) -> None:
     with usage_errors():
         gan = load_gan(options.folder) if options.folder else None
         generator, classes = (gan.sampler, gan.num_classes) if gan else (load_trained_generator(), CLASSES)
-        names = RunFolder(options.folder).read_class_names() if gan else None
+        names = RunFolder(options.folder).read_class_names() if gan and classes else None
         seed = secrets.randbelow(2**32) if options.seed is None else options.seed
         images = draw(generator, options.count, _labels(options, classes, names), seed)
     (output.parent if output.suffix else output).mkdir(parents=True, exist_ok=True)
     with hold(options.folder, output) if options.folder else contextlib.nullcontext():
-        _write(output, images, options.scale)
+        _write(output, images, options.scale, None if options.class_name else names)
     print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
 
 
 def _labels(options: argparse.Namespace, classes: int | None, names: list[str] | None):
-    if options.class_name is None:
+    if options.class_name is None and names is None:
         return None if classes is None else np.arange(options.count) % classes
+    if options.class_name is None:  # each row of the picture shows one class
+        return np.arange(options.count) // COLUMNS % classes
     if classes is None:
         raise UsageError(f"{options.folder} was trained without labels: leave out --class")
     known = names or list(map(str, range(classes)))
@@ -80,13 +82,16 @@ def _labels(options: argparse.Namespace, classes: int | None, names: list[str] |
     return np.full(options.count, numbered.index(options.class_name) % classes)
 
 
-def _write(output: Path, images: np.ndarray, scale: int | None) -> None:
+def _write(output: Path, images: np.ndarray, scale: int | None, names: list[str] | None) -> None:
     if output.suffix == ".npy":
         with whole_file(output) as temporary:
             np.save(temporary, images)
     elif output.suffix == ".png":
         scale = scale or readable_scale(*images.shape[1:3])
-        write_whole(output, encode_png(make_grid(images, min(COLUMNS, len(images)), scale=scale)))
+        grid = make_grid(images, min(COLUMNS, len(images)), scale=scale)
+        if names is not None:
+            grid = add_row_names(grid, [names[row % len(names)] for row in range(-(-len(images) // COLUMNS))])
+        write_whole(output, encode_png(grid))
     else:
         for number, image in enumerate(images):
             write_whole(output / f"{number:05d}.png", encode_png(enlarge(image, scale or 1)))

@@ -66,6 +66,14 @@ def load_dataset(folder: RunFolder, source: str | None = None) -> Dataset:
         config = folder.read_whole_config()
         settings = complete(config["settings"])
         dataset = load(source or settings["dataset"], **{name: settings[name] for name in SCALING})
+    if dataset.checksum != config["data"]["checksum"] and dataset.source == settings["dataset"]:
+        counts = (
+            f"{config['data'].get('images')} training images at the start, {len(dataset.train_images)} now"
+        )
+        raise UsageError(
+            f"{dataset.source} has changed since the start of {folder.path} ({counts}): restore the data, or "
+            "start a new run, for example with --start-from"
+        )
     if dataset.checksum != config["data"]["checksum"]:
         raise UsageError(f"{dataset.source} is not the data of {folder.path}: the checksums differ{ADVICE}")
     return dataset

@@ -99,9 +99,9 @@ def _prepare_new(options: argparse.Namespace) -> Job:
     given = given_settings(options)
     with usage_errors():
         if "start_from" in given:
-            given["start_from"] = str(Path(given["start_from"]).expanduser().resolve())
+            given["start_from"] = _absolute(given["start_from"])
         scaling = {name: given[name] for name in SCALING if name in given}
-        dataset = load(given.get("dataset", Settings.dataset), **scaling)
+        dataset = load(given.get("dataset", Settings.dataset), **scaling, verbose=not options.quiet)
         settings = Settings.new(given, dataset)
     path = path or Path("runs") / f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset.name}"
     return Job(settings, dataset, RunFolder(path), describe_run(settings, dataset), [], is_resumed=False)
@@ -168,8 +168,14 @@ def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
         raise RunError(f"{what}. Correct the problem, then continue with:  {resume}") from error
 
 
-def describe_start(job: Job, epochs_done: int) -> list[str]:
-    """Returns the lines to print before the training."""
+def describe_start(job: Job, epochs_done: int, real_distance: float | None) -> list[str]:
+    """Returns the lines to print before the training.
+
+    Args:
+        job: the training.
+        epochs_done: number of finished epochs.
+        real_distance: the Fréchet distance of real images, if it is known.
+    """
     settings, dataset, gpus = job.settings, job.dataset, len(tf.config.list_physical_devices("GPU"))
     labels = f"{dataset.num_classes} classes" if settings.conditional else "without labels"
     return [
@@ -177,7 +183,12 @@ def describe_start(job: Job, epochs_done: int) -> list[str]:
         f"Run folder: {job.folder.path} (on {f'{gpus} GPU' if gpus else 'CPU'})",
         f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
         *_describe_crop(dataset),
-        f"Recipe:     {settings.describe_recipe()}",
+        f"Recipe:     {settings.describe_recipe(dataset.image_shape)}",
+        *(
+            []
+            if real_distance is None
+            else [f"Floor:      real images have a Fréchet distance of {real_distance:.3g}"]
+        ),
         _describe_tensorboard(job),
         *([_describe_resume(settings, epochs_done)] if job.is_resumed else []),
     ]
@@ -234,6 +245,13 @@ def _name(text: str) -> str:
     if text in ("", "..") or Path(text).name != text:
         raise argparse.ArgumentTypeError(f"{text!r} is not a folder name; for a path use --run-dir")
     return text
+
+
+def _absolute(path: str) -> str:
+    try:
+        return str(Path(path).expanduser().resolve())
+    except (OSError, RuntimeError) as error:  # for example an unknown home directory
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _refuse_existing(folder_path: Path) -> None:

@@ -21,8 +21,10 @@ DIMENSIONS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labe
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Returns whether a folder contains a file that is named like MNIST's training images or labels."""
-    return any(any(folder.glob(f"*{name}*")) for name in DIMENSIONS)
+    """Returns whether a folder contains an IDX file that is named like one of MNIST's files."""
+    names = [path.name for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    is_idx = [Path(name).suffix in ("", ".gz") or name.endswith("ubyte") for name in names]
+    return any(part in name for name, fits in zip(names, is_idx, strict=True) if fits for part in DIMENSIONS)
 
 
 def load_idx_folder(folder: Path) -> Dataset:

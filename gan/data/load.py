@@ -13,7 +13,13 @@ SCALING = {"image_size": None, "fit": "crop", "background": "white"}  # the defa
 NAMES = ("auto", *SERVERS, "digits")
 
 
-def load(source: str, image_size: int | None = None, fit: str = "crop", background: str = "white") -> Dataset:
+def load(
+    source: str,
+    image_size: int | None = None,
+    fit: str = "crop",
+    background: str = "white",
+    verbose: int = 1,
+) -> Dataset:
     """Loads a dataset by its name or path.
 
     - "auto": MNIST, if MNIST is on this machine or can be downloaded. Otherwise the digits in this package,
@@ -33,6 +39,7 @@ def load(source: str, image_size: int | None = None, fit: str = "crop", backgrou
             64. Not for other data.
         fit: how the pictures of a folder become square: "crop" or "pad".
         background: color behind transparent pictures of a folder, and of the borders of "pad".
+        verbose: 0 shows no progress bar for the pictures of a folder.
 
     Raises:
         DataError: if the data cannot be loaded. The message is one line: the source, the problem and a
@@ -46,7 +53,7 @@ def load(source: str, image_size: int | None = None, fit: str = "crop", backgrou
         path = Path(source).expanduser().resolve()
         is_folder, is_npz = bool(source) and path.is_dir(), path.suffix == ".npz" and path.is_file()
         if is_folder and not is_idx_folder(path):
-            return load_image_folder(path, **scaling)
+            return load_image_folder(path, **scaling, verbose=verbose)
         if is_folder or is_npz:
             _refuse_scaling(source, scaling)
             return recognize(load_idx_folder(path) if is_folder else load_npz(path))

@@ -18,14 +18,20 @@ from keras import layers
 from ..data import Dataset, pipeline
 from ..data.known import CHECKSUMS
 from ..files import cache_folder, check_asset, encode_weights, write_whole
-from .features import FEATURES, LAST, FeatureNetwork, seeded, train_autoencoder
+from .features import (
+    BATCH_SIZE,
+    FEATURES,
+    LAST,
+    LEARNING_RATE,
+    MOST_PASSES,
+    FeatureNetwork,
+    seeded,
+    train_autoencoder,
+)
 
-BATCH_SIZE = 128
 TRAINING_STEPS = 6000
 STEPS_FOR_LARGE = 2000  # for images with more than LARGE values, whose steps take longer
 LARGE = 32 * 32
-MOST_PASSES = 500  # passes over the data; a small dataset gets fewer steps
-LEARNING_RATE = 3e-3
 ASSETS = Path(__file__).parents[1] / "assets"
 
 # name of the training data: SHA-256 of the file with the weights
@@ -73,6 +79,10 @@ class Classifier(FeatureNetwork):
     def get_config(self) -> dict:
         return super().get_config() | {"num_classes": self.num_classes}
 
+    @classmethod
+    def from_config(cls, config: dict) -> "Classifier":
+        return super().from_config({"stride": 2} | config)  # older files have no stride
+
 
 def load_classifier(name: str) -> Classifier:
     """Loads a classifier of the package, for images of shape (28, 28, 1).
@@ -115,7 +125,7 @@ def feature_network_for(dataset: Dataset, verbose: int = 1) -> FeatureNetwork:
     """
     if dataset.has_classes:
         return classifier_for(dataset, verbose)
-    network = FeatureNetwork(dataset.image_shape, name=f"the autoencoder of {dataset.name}")
+    network = FeatureNetwork(dataset.image_shape, name="autoencoder")
     return _train_once(
         "autoencoder", dataset, network, lambda: train_autoencoder(dataset.train_images, verbose), verbose
     )
@@ -137,7 +147,7 @@ def classifier_for(dataset: Dataset, verbose: int = 1) -> Classifier | None:
     for name in SHIPPED:
         if dataset.checksum == CHECKSUMS[name]:
             return load_classifier(name)
-    network = Classifier(dataset.image_shape, dataset.num_classes, name=f"{dataset.name}_classifier")
+    network = Classifier(dataset.image_shape, dataset.num_classes, name="classifier")
     arrays = dataset.train_images, dataset.train_labels
     return _train_once("classifier", dataset, network, lambda: train_classifier(*arrays, verbose), verbose)
 

@@ -122,7 +122,7 @@ def evaluate(
     test = take(test_images, test_labels, slice(count)) if has_test else None
 
     say("Comparing the features of samples and real images")
-    report = {"samples": count, "seed": seed, "network": {"name": network.name}}
+    report = {"samples": count, "seed": seed, "network": {"name": _describe_network(network, dataset)}}
     if has_test:
         report["against_test"] = _pair(partial(_compare, test.features), samples.features, real.features)
         if has_classes and test_labels is not None:
@@ -141,7 +141,7 @@ def evaluate(
         report["classes"] = [
             {"class": names[label]} | _compare_class(label, test or train, samples, real) for label in labels
         ]
-    if real_accuracy is not None and is_conditional and test_labels is not None:
+    if real_accuracy is not None and is_conditional and has_classes and test_labels is not None:
         say(f"Measuring the classification accuracy score with {TRAINING_IMAGES:,} samples (takes minutes)")
         labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % dataset.num_classes
         drawn = draw(TRAINING_IMAGES, labels, seed)
@@ -278,6 +278,11 @@ class _Measured:
             return None
         is_correct = self.is_correct if label is None else self.is_correct[self.labels == label]
         return float(is_correct.mean()) if len(is_correct) else None
+
+
+def _describe_network(network: FeatureNetwork, dataset: Dataset) -> str:
+    is_shipped = getattr(network, "shipped_name", None) is not None
+    return network.name if is_shipped else f"the {network.name} of {dataset.name}"
 
 
 def _pair(measure: Callable, samples, real) -> dict[str, dict]:

@@ -7,6 +7,7 @@ import numpy as np
 NEIGHBORS = 50
 NEAR = 0.5  # times the mean distance to the neighbors
 ROWS_AT_ONCE = 500
+VALUES_AT_ONCE = 1 << 26  # differences of pixels in memory at once: 256 MB
 
 
 def find_nearest(
@@ -25,9 +26,10 @@ def find_nearest(
     """
     neighbors = min(neighbors, len(training_images))
     columns = training_images.reshape(len(training_images), -1).astype(np.float32)
-    squares = (columns**2).sum(1)
+    squares = np.einsum("ij,ij->i", columns, columns)  # without a second array of this size
+    rows_at_once = max(1, min(ROWS_AT_ONCE, VALUES_AT_ONCE // (neighbors * columns.shape[1])))
     indices, distances = [], []
-    for part in np.array_split(images, math.ceil(len(images) / ROWS_AT_ONCE)):
+    for part in np.array_split(images, math.ceil(len(images) / rows_at_once)):
         rows = part.reshape(len(part), -1).astype(np.float32)
         squared = squares - 2.0 * (rows @ columns.T)  # the square of the row does not change the order
         found = np.argpartition(squared, neighbors - 1, axis=1)[:, :neighbors]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..files import find_numbered
-from ..images import make_grid, readable_scale, split_grid
+from ..images import add_row_names, make_grid, readable_scale, split_grid
 from ..runs import RunFolder, read_history
 from ..runs.settings import complete
 
@@ -101,16 +101,21 @@ def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
             raise ValueError(f"{picture} is damaged: {error}") from None
         cells = split_grid(grid if grid.ndim == 3 else grid[..., np.newaxis], height, width)
         columns[str(epoch)] = np.concatenate([row[:ROWS_OF_A_CLASS] for row in cells])
-    return draw_columns(columns, scale)
+    names = folder.read_class_names()
+    rows = len(next(iter(columns.values())))
+    return draw_columns(columns, scale, names if rows == ROWS_OF_A_CLASS * len(names or ()) else None)
 
 
-def draw_runs(gans: list, seed: int = 0, scale: int | None = None) -> np.ndarray:
+def draw_runs(
+    gans: list, seed: int = 0, scale: int | None = None, class_names: list[str] | None = None
+) -> np.ndarray:
     """Draws samples of trained GANs. Each column shows one GAN, and each row shows the same latents.
 
     Args:
         gans: the trained models.
         seed: seed of the latents.
         scale: see `draw_columns`.
+        class_names: the names of the classes, if all runs have the same classes.
 
     Returns:
         uint8 (height, width, 3).
@@ -125,15 +130,18 @@ def draw_runs(gans: list, seed: int = 0, scale: int | None = None) -> np.ndarray
     for number, gan in enumerate(gans, 1):
         requested = None if gan.num_classes is None else labels % gan.num_classes
         columns[str(number)] = gan.generate(rows, requested, seed=seed)
-    return draw_columns(columns, scale)
+    return draw_columns(columns, scale, class_names)
 
 
-def draw_columns(columns: dict[str, np.ndarray], scale: int | None = None) -> np.ndarray:
+def draw_columns(
+    columns: dict[str, np.ndarray], scale: int | None = None, row_names: list[str] | None = None
+) -> np.ndarray:
     """Draws columns of images under their titles.
 
     Args:
         columns: images by title, uint8 (count, height, width, channels). All columns have the same count.
         scale: integer factor that enlarges the images. None: the factor of `gan.images.readable_scale`.
+        row_names: names beside the rows, each for the same number of rows. None: no names.
 
     Returns:
         uint8 (height, width, 3).
@@ -148,11 +156,14 @@ def draw_columns(columns: dict[str, np.ndarray], scale: int | None = None) -> np
     rows = np.stack(colored, axis=1)
     scale = scale or readable_scale(*rows.shape[2:4])
     grid = make_grid(rows.reshape(-1, *rows.shape[2:]), columns=len(columns), gap=GAP, scale=scale)
+    width = grid.shape[1]
+    grid = grid if row_names is None else add_row_names(grid, row_names)
     picture = Image.new("RGB", (grid.shape[1], grid.shape[0] + HEADER), "white")
     picture.paste(Image.fromarray(grid), (0, HEADER))
     draw = ImageDraw.Draw(picture)
     for number, title in enumerate(columns):
-        draw.text((number * (rows.shape[3] + GAP) * scale + 2, 1), title, fill="black")
+        left = grid.shape[1] - width + number * (rows.shape[3] + GAP) * scale
+        draw.text((left + 2, 1), title, fill="black")
     return np.asarray(picture)
 
 

@@ -115,8 +115,7 @@ class Settings(Recipe):
         if dataset.num_classes is None and not given.get("conditional"):
             values["conditional"] = False
         if values["penalty_weight"] is None:
-            penalty, shape = values["penalty"], dataset.image_shape
-            values["penalty_weight"] = 0.0 if penalty == "none" else recommended_weight(penalty, shape)
+            values["penalty_weight"] = _default_weight(values["penalty"], dataset.image_shape)
         one_pass = count // values["batch_size"]
         one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
         one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else max(1, one_pass)
@@ -176,13 +175,22 @@ class Settings(Recipe):
             if value != getattr(before, name)
         ]
 
-    def describe_recipe(self) -> str:
-        """Returns one line: the recipe, the settings that differ from it, and the length of the run."""
-        recipe = vars(RECIPES[self.recipe])
+    def describe_recipe(self, image_shape: tuple[int, int, int]) -> str:
+        """Returns one line: the recipe, the settings that differ from it, and the length of the run.
+
+        Args:
+            image_shape: (height, width, channels) of the images, which determine the weight of the penalty.
+        """
+        weight = _default_weight(self.penalty, image_shape)
+        resolved = {"decay_epochs": self.epochs or 0, "penalty_weight": weight}
+        recipe = {
+            name: resolved.get(name) if value is None else value
+            for name, value in vars(RECIPES[self.recipe]).items()
+        }
         changed = "".join(
             f" {_say(name, getattr(self, name))}"
             for name, value in recipe.items()
-            if name not in ("epochs", "conditional") and value not in (None, getattr(self, name))
+            if name not in ("epochs", "conditional") and value != getattr(self, name)
         )
         length = (
             f"for {self.minutes:g} minutes"
@@ -195,6 +203,10 @@ class Settings(Recipe):
 
 MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from")
 TEXTS = {"dataset": "NAME|PATH", "background": "COLOR", "start_from": "RUN"}  # settings that are any text
+
+
+def _default_weight(penalty: str, image_shape: tuple[int, int, int]) -> float:
+    return 0.0 if penalty == "none" else recommended_weight(penalty, image_shape)
 
 
 def _choose_recipe(count: int, image_shape: tuple[int, int, int]) -> str:

@@ -39,6 +39,26 @@ def test_a_grid_of_any_scale_is_split_into_its_images(shape, scale):
         images.split_grid(grid[:-1], *shape)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_names_stand_beside_the_rows_and_the_grid_is_still_split(channels, scale):
+    tiles = np.random.default_rng(0).integers(0, 256, (6, 28, 28, channels), np.uint8)
+    grid = images.make_grid(tiles, columns=3, scale=scale)
+    named = images.add_row_names(grid, ["cats", "a very long name of dogs"])
+    assert named.shape[0] == grid.shape[0] and named.shape[2] == channels
+    column = named[:, : named.shape[1] - grid.shape[1]]
+    np.testing.assert_array_equal(named[:, column.shape[1] :], grid)
+    halves = np.array_split(column, 2)
+    assert all((half < 128).any() for half in halves) and column.shape[1] < 120
+    np.testing.assert_array_equal(images.split_grid(named, 28, 28).reshape(tiles.shape), tiles)
+
+
+def test_a_name_that_the_font_lacks_becomes_the_number_of_the_row():
+    grid = np.zeros((56, 10, 1), np.uint8)
+    expected = images.add_row_names(grid, ["0", "1"])
+    np.testing.assert_array_equal(images.add_row_names(grid, ["кошки", "собаки"]), expected)
+
+
 def test_small_images_are_enlarged_to_56_pixels():
     sides = {8: 7, 28: 2, 32: 2, 48: 2, 56: 1, 64: 1}
     assert {side: images.readable_scale(side, side) for side in sides} == sides

@@ -120,3 +120,10 @@ def test_fashion_mnist_is_known_and_classified(fashion_mnist_path):
     assert classifier is load_classifier("fashion_mnist")
     _, logits = extract(classifier, fashion.test_images[:2000])
     assert (logits.argmax(1) == fashion.test_labels[:2000]).mean() > 0.88
+
+
+def test_a_classifier_of_an_older_version_has_stride_2():
+    config = Classifier((64, 64, 3), 2, stride=2).get_config()
+    assert Classifier((64, 64, 3), 2).stride == 4
+    del config["stride"]
+    assert Classifier.from_config(config).stride == 2

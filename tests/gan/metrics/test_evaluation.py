@@ -9,8 +9,9 @@ from memorizer import make_memorizer
 
 from gan.data import load
 from gan.images import split_grid
-from gan.metrics import classifier_for, evaluation
+from gan.metrics import classifier_for, evaluation, frechet_distance
 from gan.metrics.evaluation import draw_nearest, format_report
+from gan.metrics.features import extract
 
 
 def evaluate(gan, **kwargs):
@@ -152,3 +153,16 @@ def test_classes_have_their_names_in_the_report(memorizer):
     report = evaluation.evaluate(memorizer[0].generate, named, classifier_for(digits), **how)
     assert report["classes"][9]["class"] == "a long name of a class"
     assert "\na long name of a class  " in format_report(report)
+
+
+def test_the_floor_of_a_validation_is_that_of_training_images_with_the_same_labels():
+    digits = load("digits")
+    network = classifier_for(digits)
+    ones = digits.test_labels == 1
+    images, labels = digits.test_images[ones], digits.test_labels[ones]
+    floor = evaluation.real_distance(network, digits, images, labels)
+    order = np.random.default_rng(0).permutation(len(digits.train_images))
+    chosen = digits.train_images[order][digits.train_labels[order] == 1][: len(images)]
+    expected = frechet_distance(extract(network, images)[0], extract(network, chosen)[0])
+    assert floor == pytest.approx(expected, rel=1e-6)
+    assert evaluation.real_distance(network, digits, images) > 2 * floor  # digits of any label
