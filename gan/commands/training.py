@@ -67,7 +67,9 @@ def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
     where.add_argument("--resume", type=Path, metavar="DIR", help=resume)
     switch = {"action": "store_true", "default": False}
     groups["output"].add_argument("--quiet", help="print only errors and notices", **switch)
-    groups["output"].add_argument("--dry-run", help="print the settings as JSON, and do not train", **switch)
+    groups["output"].add_argument(
+        "--dry-run", help="print the settings as JSON and the report of a folder, and do not train", **switch
+    )
     return parser.parse_args(arguments)
 
 
