@@ -40,13 +40,13 @@ GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}  # Pillow's mo
 @dataclasses.dataclass(frozen=True)
 class _File:
     path: Path
-    name: str  # relative to the folder, with slashes: the same on every system
+    name: str  # relative to the folder, with slashes, for messages
     class_name: str | None
 
     @property
     def is_test(self) -> bool:
-        """Returns whether the file belongs to the test set. Only its name decides."""
-        return int(_digest(unicodedata.normalize("NFC", self.name))[:16], 16) % ONE_IN_N_FOR_TESTS == 0
+        """Returns whether the file belongs to the test set. Only its name decides, not its folder."""
+        return int(_digest(unicodedata.normalize("NFC", self.path.name))[:16], 16) % ONE_IN_N_FOR_TESTS == 0
 
 
 class _Facts(NamedTuple):
@@ -65,8 +65,8 @@ def load_image_folder(
     otherwise three. The pictures of deeper subfolders belong to the class of the first subfolder. Hidden
     files, files of other types and the folders of runs are ignored.
 
-    One picture in five is a test image. The SHA-256 of its name (relative to the folder) decides this. So a
-    new file moves no other file between the two sets. Only if no picture of a class would be left for the
+    One picture in five is a test image. The SHA-256 of its file name decides this, so a new file or another
+    folder moves no other file between the two sets. Only if no picture of a class would be left for the
     training, all pictures of this class are training images.
 
     Args:
@@ -124,7 +124,7 @@ def _find_files(folder: Path) -> tuple[list[_File], collections.Counter, int]:
         class_name = unicodedata.normalize("NFC", part.name) if part.is_dir() else None
         for path in _walk(part, others) if part.is_dir() else [part]:
             if path.suffix.lower() in SUFFIXES:
-                files.append(_File(path, path.relative_to(folder).as_posix(), class_name))
+                files.append(_File(path, path.relative_to(top).as_posix(), class_name))
             else:
                 others[path.suffix.lower() or "without a suffix"] += 1
     files.sort(key=lambda file: file.is_test)

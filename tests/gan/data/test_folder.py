@@ -1,6 +1,7 @@
 """Tests folders of pictures: formats, colors, sizes, classes, the report, and the choice of test images."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,7 +234,7 @@ def test_one_picture_in_five_is_a_test_image_by_its_name_alone(tmp_path):
 
 
 def test_a_class_is_never_left_without_training_images(tmp_path):
-    name = next(f"{n}.png" for n in range(100) if _File(None, f"rare/{n}.png", "rare").is_test)
+    name = next(f"{n}.png" for n in range(100) if _File(Path(f"{n}.png"), "", "rare").is_test)
     write(tmp_path / "rare" / name)
     write_many(tmp_path / "usual", 40)
     dataset = load(str(tmp_path))
