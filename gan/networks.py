@@ -105,6 +105,7 @@ def build_discriminator(
     cutout: float = 0.0,
     color_jitter: bool = False,
     minibatch_deviation: bool = True,
+    image_depth: int = 0,
     name: str = "discriminator",
 ) -> keras.Model:
     """Builds the discriminator. The discriminator maps each image (and label) to a logit, high for real.
@@ -126,6 +127,9 @@ def build_discriminator(
             thousand images.
         minibatch_deviation: whether to use `MinibatchDeviation`. If True, all images of a batch must be real,
             or all images must be fake.
+        image_depth: number of 3x3 convolutions at the size of the image, with half of the base filters,
+            before the strided convolutions. Strided convolutions alone make the generator draw fine hatching
+            in plain areas of colored images.
         name: name of the model.
 
     Returns:
@@ -150,6 +154,9 @@ def build_discriminator(
     x = images
     if translation or cutout or color_jitter:
         x = DiffAugment(translation, cutout, color_jitter, name="augmentation")(x)
+    for number in range(image_depth):
+        x = layers.Conv2D(max(1, base_filters // 2), 3, padding="same", name=f"image_convolution_{number}")(x)
+        x = _activate_and_drop(x, dropout, f"image_convolution_{number}")
     for stage in range(_count_stages(image_shape)):
         filters = base_filters << stage
         x = layers.Conv2D(filters, KERNEL_SIZE, 2, padding="same", name=f"downsample_{stage}")(x)

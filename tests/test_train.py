@@ -278,7 +278,7 @@ def test_resume_refuses_other_data(somewhere, capsys):
     assert run("--dataset", "own.npz", *few, "--name", "own") == 0
     np.savez("own.npz", x_train=np.ones((20, 8, 8, 1), np.uint8))
     assert run("--resume", "runs/own", "--epochs", 2) == 2
-    assert "not the data of runs/own" in capsys.readouterr().err
+    assert "own.npz has changed since the start of runs/own (20 training" in capsys.readouterr().err
     os.remove("own.npz")
     assert run("--resume", "runs/own", "--epochs", 2) == 2
     assert "give --dataset PATH" in capsys.readouterr().err

@@ -96,6 +96,15 @@ def test_depth_counts_the_convolutions_at_the_smallest_size(depth):
         assert [layer.output.shape[1:3] for layer in convolutions] == [(2, 2)] * depth
 
 
+@pytest.mark.parametrize("depth", [0, 2])
+def test_image_depth_counts_the_convolutions_at_the_size_of_the_image(depth):
+    discriminator = build_discriminator((8, 12, 3), base_filters=6, image_depth=depth)
+    convolutions = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.Conv2D)]
+    at_full_size = [layer for layer in convolutions if layer.output.shape[1:3] == (8, 12)]
+    assert [(layer.filters, layer.kernel_size) for layer in at_full_size] == [(3, (3, 3))] * depth
+    assert convolutions[: len(at_full_size)] == at_full_size
+
+
 def test_the_discriminator_sees_how_much_its_batch_varies():
     features = np.random.default_rng(0).normal(size=(6, 2, 3, 4)).astype(np.float32)
     deviations = np.asarray(MinibatchDeviation()(features))

@@ -79,7 +79,7 @@ def test_a_missing_setting_has_the_value_from_before_it_existed():
         "translation": 0.0, "minibatch_deviation": True, "discriminator_steps": 1, "beta_2": 0.99,
         "decay_epochs": 0, "mixed_precision": "none", "jit": "auto", "validation": False,
         "deterministic": False, "cutout": 0.0, "color_jitter": False, "flip": False, "penalty_weight": 0.0,
-        "image_size": None, "fit": "crop", "background": "white", "start_from": None,
+        "image_depth": 0, "image_size": None, "fit": "crop", "background": "white", "start_from": None,
     }  # fmt: skip
     assert settings.conditional is False
     assert Settings.read(stored(penalty="wgan_gp", discriminator_steps="removed")).discriminator_steps == 1
