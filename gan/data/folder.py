@@ -1,40 +1,25 @@
-"""Reads folders of pictures. All pictures get the same size and the same number of channels."""
+"""Makes a dataset of a folder of pictures: finds the pictures and classes, and reports what was read."""
 
 import collections
-import contextlib
 import dataclasses
-import hashlib
-import json
 import os
-import sys
-import time
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import keras
 import numpy as np
-from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import ImageColor
 
-from ..files import cache_folder, whole_file
 from .dataset import LARGEST_SIDE, DataError, Dataset, make_dataset
+from .pictures import HowToFit, digest_text, most_common_side, read_pictures
 
 FITS = ("crop", "pad")
-LARGEST_DEFAULT = 64  # pixels; larger images take hours on a CPU
 ONE_IN_N_FOR_TESTS = 5
 FEW_OF_A_CLASS = 20
-SLOW, SLOW_PICTURE = 5.0, 1e-3  # seconds: in total, and for each picture. Slow pictures are read only once
-FORMAT = 1  # of the saved pictures; a change of the reading needs a new number
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm"}
 NEVER_SHOWN = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # and hidden files, such as .DS_Store
-T = Image.Transpose
-TURNS = {2: T.FLIP_LEFT_RIGHT, 3: T.ROTATE_180, 4: T.FLIP_TOP_BOTTOM, 5: T.TRANSPOSE}  # by EXIF orientation
-TURNS |= {6: T.ROTATE_270, 7: T.TRANSVERSE, 8: T.ROTATE_90}
-GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}  # Pillow's modes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +31,9 @@ class _File:
     @property
     def is_test(self) -> bool:
         """Returns whether the file belongs to the test set. Only its name decides, not its folder."""
-        return int(_digest(unicodedata.normalize("NFC", self.path.name))[:16], 16) % ONE_IN_N_FOR_TESTS == 0
-
-
-class _Facts(NamedTuple):
-    is_gray: bool
-    was_rotated: bool
-    was_enlarged: bool
+        return (
+            int(digest_text(unicodedata.normalize("NFC", self.path.name))[:16], 16) % ONE_IN_N_FOR_TESTS == 0
+        )
 
 
 def load_image_folder(
@@ -92,8 +73,9 @@ def load_image_folder(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings of single files, such as corrupt EXIF data
-        size = image_size or _most_common_side(files)
-        pixels, results = _read_all(folder, files, size, fit, background, verbose)
+        paths = [file.path for file in files]
+        how = HowToFit(image_size or most_common_side(paths), fit, background)
+        pixels, results = read_pictures(folder, paths, how, verbose)
     if all(isinstance(result, str) for result in results):
         raise DataError(f"{folder}: no picture can be used. The first one: {files[0].name}: {results[0]}")
     return _make_dataset(folder, files, pixels, results, others, beside)
@@ -166,125 +148,6 @@ def _is_ignored(path: Path) -> bool:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in NEVER_SHOWN
-
-
-def _most_common_side(files: list[_File]) -> int:
-    """Returns the most common shorter side. Larger sides count as LARGEST_DEFAULT, the largest result."""
-
-    def side(file: _File) -> int | None:
-        try:
-            with Image.open(file.path) as image:
-                return min(LARGEST_DEFAULT, *image.size)
-        except Exception:  # `_read` reports broken files
-            return None
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sides = collections.Counter(found for found in pool.map(side, files) if found)
-    most = max(sides.values(), default=0)
-    return max(4, min((side for side, count in sides.items() if count == most), default=LARGEST_DEFAULT))
-
-
-def _digest(text: str) -> str:
-    """Returns the SHA-256 of a text, in hexadecimal. A file name may contain bytes that are not text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _read_all(folder: Path, files: list[_File], size: int, fit: str, background: str, verbose: int) -> tuple:
-    """Returns the pixels of all pictures, and for each file its facts or an error.
-
-    If the reading is slow, saves the result where Keras keeps its data. Each folder has one such file. The
-    file is valid as long as no name, size or time of a picture changes.
-    """
-    cached = cache_folder() / "gan" / f"pictures-{_digest(str(folder))[:16]}.npz"
-    states = [_state(file) for file in files]
-    key = _digest(json.dumps([FORMAT, size, fit, background, states]))
-    try:
-        with np.load(cached, allow_pickle=False) as arrays:
-            if str(arrays["key"]) == key:
-                results = json.loads(str(arrays["results"]))
-                return arrays["pixels"], [r if isinstance(r, str) else _Facts(*r) for r in results]
-    except Exception:  # the file is missing or damaged; NumPy raises errors of many kinds
-        pass
-    started = time.monotonic()
-    pixels, results = _decode_all(files, size, lambda path: _read(path, size, fit, background), verbose)
-    seconds = time.monotonic() - started
-    if seconds > SLOW and seconds / len(files) > SLOW_PICTURE:
-        with contextlib.suppress(OSError):  # without a cache, the next call is slow too
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(cached) as temporary:
-                np.savez(temporary, key=key, pixels=pixels, results=json.dumps(results))
-    return pixels, results
-
-
-def _state(file: _File) -> tuple:
-    try:
-        status = file.path.stat()
-    except OSError:  # for example a link to a missing file, which `_read` reports
-        return file.name, None
-    return file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _decode_all(files: list[_File], size: int, read: Callable[[Path], tuple], verbose: int) -> tuple:
-    """Reads all pictures on all cores, and shows a progress bar on a terminal."""
-    try:
-        pixels = np.empty((len(files), size, size, 3), np.uint8)
-    except MemoryError:
-        expected = (
-            f"{len(files):,} pictures of {size}x{size} do not fit into memory: use a smaller image size"
-        )
-        raise DataError(expected) from None
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bar = keras.utils.Progbar(len(files), verbose=1 if verbose and is_terminal else 0, unit_name="picture")
-
-    def read_one(row: int) -> _Facts | str:
-        try:
-            pixels[row], facts = read(files[row].path)
-        except UnidentifiedImageError:
-            return "not a picture"
-        except Exception as error:  # Pillow raises errors of many kinds for damaged files
-            text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            return " ".join(text.split())
-        return facts
-
-    results = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, contextlib.redirect_stdout(sys.stderr):
-        for result in pool.map(read_one, range(len(files))):
-            results.append(result)
-            bar.update(len(results))
-    return pixels, results
-
-
-def _read(path: Path, size: int, fit: str, background: str) -> tuple[np.ndarray, _Facts]:
-    """Reads one picture: uint8 (size, size, 3). Pillow decodes without Python's global lock."""
-    with Image.open(path) as image:
-        kept_side = min(image.size) if fit == "crop" else max(image.size)
-        image.draft(None, (2 * size, 2 * size))  # makes large JPEG files much faster
-        turn = _turn_of(image)
-        picture = _to_rgb(image if turn is None else image.transpose(turn), background)
-        facts = _Facts(image.mode in GRAY, turn is not None, kept_side < size)
-    if picture.size != (size, size):
-        resize = ImageOps.fit if fit == "crop" else ImageOps.pad
-        more = {} if fit == "crop" else {"color": background}
-        picture = resize(picture, (size, size), Image.Resampling.LANCZOS, **more)
-    return np.asarray(picture), facts
-
-
-def _turn_of(image: Image.Image) -> Image.Transpose | None:
-    """Returns the transposition that undoes the rotation of a camera. A damaged EXIF block has no effect."""
-    with contextlib.suppress(Exception):
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    return None
-
-
-def _to_rgb(image: Image.Image, background: str) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("its pixels are floats of an unknown range: convert it to 8 or 16 bits")
-    if image.mode.startswith("I"):  # 16 bits, which `convert` would clip
-        image = Image.fromarray((np.asarray(image, np.float32).clip(0, 65535) / 257).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
-    return image.convert("RGB")
 
 
 def _make_dataset(folder, files, pixels, results, others, beside) -> Dataset:

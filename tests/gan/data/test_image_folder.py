@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from gan.data import DataError, folder, load
+from gan.data import DataError, load
+from gan.data import pictures as reading
 from gan.data.folder import ONE_IN_N_FOR_TESTS, _File
 
 RED, GREEN = (220, 20, 20), (10, 200, 40)
@@ -322,12 +323,12 @@ def test_slow_reading_is_done_once_until_a_picture_changes(somewhere, monkeypatc
     (pictures / "b" / "broken.png").write_bytes(b"x")
     first = load(str(pictures))
     assert not (somewhere / "keras").exists()  # fast reading saves nothing
-    monkeypatch.setattr(folder, "SLOW", -1)
-    monkeypatch.setattr(folder, "SLOW_PICTURE", -1)
+    monkeypatch.setattr(reading, "SLOW", -1)
+    monkeypatch.setattr(reading, "SLOW_PICTURE", -1)
     load(str(pictures))
     (saved,) = (somewhere / "keras" / "gan").iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "_decode_all", None)  # reading again would fail
+        patch.setattr(reading, "_decode_all", None)  # reading again would fail
         again = load(str(pictures))
         assert (again.checksum, again.report) == (first.checksum, first.report)
         with pytest.raises(TypeError):
