@@ -31,9 +31,8 @@ class _File:
     @property
     def is_test(self) -> bool:
         """Returns whether the file belongs to the test set. Only its name decides, not its folder."""
-        return (
-            int(digest_text(unicodedata.normalize("NFC", self.path.name))[:16], 16) % ONE_IN_N_FOR_TESTS == 0
-        )
+        digest = digest_text(unicodedata.normalize("NFC", self.path.name))
+        return int(digest[:16], 16) % ONE_IN_N_FOR_TESTS == 0
 
 
 def load_image_folder(

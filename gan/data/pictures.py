@@ -15,6 +15,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from ..files import cache_folder, whole_file
 from .dataset import DataError
@@ -22,9 +23,8 @@ from .dataset import DataError
 LARGEST_DEFAULT = 64  # pixels; larger images take hours on a CPU
 SLOW, SLOW_PICTURE = 5.0, 1e-3  # seconds: in total, and for each picture. Slow pictures are read only once
 FORMAT = 1  # of the saved pictures; a change of the reading needs a new number
-T = Image.Transpose
-TURNS = {2: T.FLIP_LEFT_RIGHT, 3: T.ROTATE_180, 4: T.FLIP_TOP_BOTTOM, 5: T.TRANSPOSE}  # by EXIF orientation
-TURNS |= {6: T.ROTATE_270, 7: T.TRANSVERSE, 8: T.ROTATE_90}
+TURNS = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM}  # by EXIF
+TURNS |= {5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
 GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}  # Pillow's modes
 
 
@@ -118,8 +118,8 @@ def _decode_all(paths: Sequence[Path], how: HowToFit, verbose: int) -> tuple:
     try:
         pixels = np.empty((len(paths), how.size, how.size, 3), np.uint8)
     except MemoryError:
-        expected = f"{len(paths):,} pictures of {how.size}x{how.size} do not fit into memory: use a smaller image size"
-        raise DataError(expected) from None
+        what = f"{len(paths):,} pictures of {how.size}x{how.size}"
+        raise DataError(f"{what} do not fit into memory: use a smaller image size") from None
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     bar = keras.utils.Progbar(len(paths), verbose=1 if verbose and is_terminal else 0, unit_name="picture")
 
@@ -157,7 +157,7 @@ def _read(path: Path, how: HowToFit) -> tuple[np.ndarray, Facts]:
     return np.asarray(picture), facts
 
 
-def _turn_of(image: Image.Image) -> Image.Transpose | None:
+def _turn_of(image: Image.Image) -> Transpose | None:
     """Returns the transposition that undoes the rotation of a camera. A damaged EXIF block has no effect."""
     with contextlib.suppress(Exception):
         return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
