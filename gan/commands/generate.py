@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import secrets
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +74,14 @@ def _labels(options: argparse.Namespace, classes: int | None, names: list[str] |
         return np.arange(options.count) // COLUMNS % classes
     if classes is None:
         raise UsageError(f"{options.folder} was trained without labels: leave out --class")
+    wanted = unicodedata.normalize("NFC", options.class_name)  # as in the names of a folder's classes
     known = names or list(map(str, range(classes)))
     numbered = known + list(map(str, range(classes)))  # a name comes before a number
-    if options.class_name not in numbered:
+    if wanted not in numbered:
         source = options.folder or "the package's generator"
         accepted = f"the classes {', '.join(known)}" if names else f"the classes 0 to {classes - 1}"
         raise UsageError(f"--class {options.class_name}: {source} has {accepted}")
-    return np.full(options.count, numbered.index(options.class_name) % classes)
+    return np.full(options.count, numbered.index(wanted) % classes)
 
 
 def _write(output: Path, images: np.ndarray, scale: int | None, names: list[str] | None) -> None:

@@ -143,12 +143,9 @@ def evaluate(
         ]
     if real_accuracy is not None and is_conditional and has_classes and test_labels is not None:
         say(f"Measuring the classification accuracy score with {TRAINING_IMAGES:,} samples (takes minutes)")
-        labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % dataset.num_classes
-        drawn = draw(TRAINING_IMAGES, labels, seed)
-        report["samples_alone"]["classification_accuracy"] = {
-            "samples": classification_accuracy(drawn, labels, test_images, test_labels, verbose=verbose),
-            "real": real_accuracy(),
-        }
+        accuracy = _accuracy_from_samples(draw, dataset, seed, verbose)
+        scores = {"samples": accuracy, "real": real_accuracy()}
+        report["samples_alone"]["classification_accuracy"] = scores
     return report
 
 
@@ -278,6 +275,13 @@ class _Measured:
             return None
         is_correct = self.is_correct if label is None else self.is_correct[self.labels == label]
         return float(is_correct.mean()) if len(is_correct) else None
+
+
+def _accuracy_from_samples(draw: Callable, dataset: Dataset, seed: int, verbose: int) -> float:
+    """Measures the classification accuracy score of a generator, in [0, 1]."""
+    labels = np.arange(TRAINING_IMAGES, dtype=np.int32) % dataset.num_classes
+    images = draw(TRAINING_IMAGES, labels, seed)
+    return classification_accuracy(images, labels, dataset.test_images, dataset.test_labels, verbose=verbose)
 
 
 def _describe_network(network: FeatureNetwork, dataset: Dataset) -> str:

@@ -1,10 +1,12 @@
 """Tests `python -m gan` from the command line, on runs of train.py."""
 
+import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 
 import keras
 import numpy as np
@@ -15,6 +17,7 @@ import train
 from conftest import QUICK, size_of, without_tensorflow
 from gan import GAN, build_discriminator
 from gan import __main__ as program
+from gan.commands import generate
 from gan.data.known import CHECKSUMS
 from gan.files import digest
 from gan.metrics import classifiers
@@ -220,3 +223,10 @@ def test_importing_gan_is_enough_to_load(runs):
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120
     )
     assert "frechet_distance" in process.stdout
+
+
+def test_a_class_is_found_in_both_forms_of_unicode():
+    """A Mac may give a name with separate accents."""
+    for form in ("NFC", "NFD"):
+        options = argparse.Namespace(class_name=unicodedata.normalize(form, "né"), count=2, folder=None)
+        assert generate._labels(options, 2, ["a", "n\u00e9"]).tolist() == [1, 1]
