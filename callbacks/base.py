@@ -118,5 +118,4 @@ class SampleCallback(keras.callbacks.Callback):
         grid = images.make_grid(some_images, self.columns, scale=scale)
         if self.class_names is None or self.num_classes is None:
             return grid
-        rows = -(-len(some_images) // self.columns)
-        return images.add_row_names(grid, [self.class_names[row % self.num_classes] for row in range(rows)])
+        return images.add_row_names(grid, self.class_names, rows=-(-len(some_images) // self.columns))

@@ -109,24 +109,28 @@ def make_grid(images: np.ndarray, columns: int, gap: int = 2, scale: int = 1) ->
     return enlarge(grid[: grid.shape[0] - gap, : grid.shape[1] - gap], scale)
 
 
-def add_row_names(grid: np.ndarray, names: list[str]) -> np.ndarray:
-    """Adds a white column on the left of a grid, with a name for each row of images.
+def add_row_names(grid: np.ndarray, class_names: list[str], rows: int) -> np.ndarray:
+    """Adds a white column on the left of a grid, with the name of a class for each row of images.
 
     Args:
         grid: uint8 (grid height, grid width, channels), from `make_grid`.
-        names: one name for each row. Long names are cut. A name with characters that Pillow's font lacks is
-            replaced by the number of the row.
+        class_names: the names of the classes. After the last name, the next row has the first name. Long
+            names are cut. A name with characters that Pillow's font lacks is replaced by the number of the
+            class.
+        rows: number of rows of images in the grid.
 
     Returns:
         uint8 (grid height, larger width, channels).
     """
+    names = class_names[:rows]
     texts = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 2]}.." for name in names]
-    texts = [text if _is_drawable(text) else str(row) for row, text in enumerate(texts)]
+    texts = [text if _is_drawable(text) else str(number) for number, text in enumerate(texts)]
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     boxes = [probe.textbbox((0, 0), text) for text in texts]
     column = Image.new("L", (max(int(box[2]) for box in boxes) + 8, grid.shape[0]), 255)
-    row_height = grid.shape[0] / len(names)
-    for row, (text, box) in enumerate(zip(texts, boxes, strict=True)):
+    row_height = grid.shape[0] / rows
+    for row in range(rows):
+        text, box = texts[row % len(texts)], boxes[row % len(texts)]
         middle = (row + 0.5) * row_height
         ImageDraw.Draw(column).text((4, middle - (box[1] + box[3]) / 2), text, fill=0)
     column = np.asarray(column)[..., np.newaxis]

@@ -174,6 +174,11 @@ def test_a_run_can_start_from_the_weights_of_another(pictures, somewhere, capsys
     output = capsys.readouterr().out
     assert "Start from: runs/first" in output
     assert "new weights in the generator: " in output and "label_embedding" in output
+    for file in (somewhere / "runs" / "second" / "checkpoints").iterdir():
+        file.unlink()  # so the run starts again, from the same weights
+    assert train.main(["--resume", "runs/second"]) == 0
+    output = capsys.readouterr().out
+    assert "training starts again" in output and "Start from: runs/first" in output
     (somewhere / "runs" / "first").rename(somewhere / "moved")
     assert train.main(["--resume", "runs/second", "--epochs", "2", "--quiet"]) == 0  # needs no start any more
 

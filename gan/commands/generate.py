@@ -92,7 +92,7 @@ def _write(output: Path, images: np.ndarray, scale: int | None, names: list[str]
         scale = scale or readable_scale(*images.shape[1:3])
         grid = make_grid(images, min(COLUMNS, len(images)), scale=scale)
         if names is not None:
-            grid = add_row_names(grid, [names[row % len(names)] for row in range(-(-len(images) // COLUMNS))])
+            grid = add_row_names(grid, names, rows=-(-len(images) // COLUMNS))
         write_whole(output, encode_png(grid))
     else:
         for number, image in enumerate(images):

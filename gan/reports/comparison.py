@@ -157,7 +157,7 @@ def draw_columns(
     scale = scale or readable_scale(*rows.shape[2:4])
     grid = make_grid(rows.reshape(-1, *rows.shape[2:]), columns=len(columns), gap=GAP, scale=scale)
     width = grid.shape[1]
-    grid = grid if row_names is None else add_row_names(grid, row_names)
+    grid = grid if row_names is None else add_row_names(grid, row_names, rows=len(row_names))
     picture = Image.new("RGB", (grid.shape[1], grid.shape[0] + HEADER), "white")
     picture.paste(Image.fromarray(grid), (0, HEADER))
     draw = ImageDraw.Draw(picture)

@@ -44,7 +44,7 @@ def test_a_grid_of_any_scale_is_split_into_its_images(shape, scale):
 def test_names_stand_beside_the_rows_and_the_grid_is_still_split(channels, scale):
     tiles = np.random.default_rng(0).integers(0, 256, (6, 28, 28, channels), np.uint8)
     grid = images.make_grid(tiles, columns=3, scale=scale)
-    named = images.add_row_names(grid, ["cats", "a very long name of dogs"])
+    named = images.add_row_names(grid, ["cats", "a very long name of dogs"], rows=2)
     assert named.shape[0] == grid.shape[0] and named.shape[2] == channels
     column = named[:, : named.shape[1] - grid.shape[1]]
     np.testing.assert_array_equal(named[:, column.shape[1] :], grid)
@@ -53,10 +53,17 @@ def test_names_stand_beside_the_rows_and_the_grid_is_still_split(channels, scale
     np.testing.assert_array_equal(images.split_grid(named, 28, 28).reshape(tiles.shape), tiles)
 
 
-def test_a_name_that_the_font_lacks_becomes_the_number_of_the_row():
+def test_a_name_that_the_font_lacks_becomes_the_number_of_the_class():
     grid = np.zeros((56, 10, 1), np.uint8)
-    expected = images.add_row_names(grid, ["0", "1"])
-    np.testing.assert_array_equal(images.add_row_names(grid, ["кошки", "собаки"]), expected)
+    expected = images.add_row_names(grid, ["0", "1"], rows=2)
+    np.testing.assert_array_equal(images.add_row_names(grid, ["кошки", "собаки"], rows=2), expected)
+
+
+def test_more_rows_than_classes_begin_again_with_the_first_name():
+    grid = np.zeros((90, 10, 1), np.uint8)
+    expected = images.add_row_names(grid, ["a", "b", "a"], rows=3)
+    np.testing.assert_array_equal(images.add_row_names(grid, ["a", "b"], rows=3), expected)
+    assert not np.array_equal(expected, images.add_row_names(grid, ["a", "b", "b"], rows=3))
 
 
 def test_small_images_are_enlarged_to_56_pixels():

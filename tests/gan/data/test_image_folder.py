@@ -1,6 +1,7 @@
 """Tests folders of pictures: formats, colors, sizes, classes, the report, and the choice of test images."""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,7 @@ def save_palette_with_transparency(path):
 
 SPECIAL = {
     "16 bits": (save_16_bits, "png", (156,)),
+    "16 bits in TIFF": (save_16_bits, "tif", (156,)),
     "transparent palette": (save_palette_with_transparency, "png", (255,)),
     "transparent": (lambda path: Image.new("RGBA", (8, 8), (*RED, 0)).save(path), "png", (255,)),
     "half transparent": (lambda path: Image.new("RGBA", (8, 8), (0, 0, 0, 128)).save(path), "png", (127,)),
@@ -170,6 +172,22 @@ def test_special_pictures(tmp_path, save, suffix, color):
     (image,) = pixels_of(tmp_path)
     assert image.shape == (8, 8, len(color))
     assert (image == color).all()
+
+
+def test_a_jpeg_for_print_is_converted(tmp_path):
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "one.jpg", quality=100)
+    (image,) = pixels_of(tmp_path)
+    assert np.abs(image.astype(int) - (255, 0, 0)).max() <= 6
+
+
+def test_a_terminal_shows_a_progress_bar_on_stderr(tmp_path, monkeypatch, capsys):
+    write_many(tmp_path, 12)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    load(str(tmp_path))
+    output = capsys.readouterr()
+    assert output.out == "" and "12/12" in output.err
+    load(str(tmp_path), verbose=0)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_background_shows_behind_transparent_pictures(tmp_path):
