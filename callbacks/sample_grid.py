@@ -2,20 +2,16 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from gan.files import find_numbered, local_path, whole_file, write_whole
-from gan.images import encode_png
+from gan.files import find_numbered, local_path, write_whole
+from gan.images import encode_film, encode_png
 from gan.notice import Notice
 
 from .base import SampleCallback
-
-MILLISECONDS_A_FRAME = 300
-MILLISECONDS_THE_LAST = 2000
 
 
 class SampleGrid(SampleCallback):
@@ -61,21 +57,8 @@ class SampleGrid(SampleCallback):
         write_whole(self.directory / "real.png", encode_png(grid))
 
     def on_train_end(self, logs=None):
-        frames = _read([*find_numbered(self.directory, ".png").values()])
-        first = next(frames, None)
-        if first is not None:
-            with whole_file(self.directory / "epochs.gif") as temporary:
-                first.save(temporary, save_all=True, append_images=frames, loop=0)
-
-
-def _read(pictures: list[Path]) -> Iterator[Image.Image]:
-    """Yields the frames of the GIF. Only one file is open at a time, because there may be thousands."""
-    for picture in pictures:
-        try:
-            with Image.open(picture) as file:
-                frame = file.copy()
-        except Exception as error:  # Pillow raises errors of many kinds for damaged files
+        film, damaged = encode_film([*find_numbered(self.directory, ".png").values()], ".gif")
+        for picture, error in damaged.items():
             warnings.warn(f"{picture} is left out of epochs.gif: {error}", Notice, stacklevel=2)
-            continue
-        frame.info = {"duration": MILLISECONDS_THE_LAST if picture == pictures[-1] else MILLISECONDS_A_FRAME}
-        yield frame
+        if film is not None:
+            write_whole(self.directory / "epochs.gif", film)

@@ -5,11 +5,15 @@ does not use TensorFlow.
 """
 
 import io
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 LONGEST_NAME = 15  # characters of a name beside a grid
+MILLISECONDS_OF_EPOCH, MILLISECONDS_OF_END = 300, 2000  # of the frames of a film
 READABLE_SIDE = 56  # pixels of an image on a screen
 
 
@@ -184,5 +188,66 @@ def _find_scale(grid: np.ndarray, height: int, width: int, gap: int) -> tuple[in
 def encode_png(image: np.ndarray) -> bytes:
     """Returns the bytes of a PNG file of one image, uint8 (height, width, channels), 1 or 3 channels."""
     buffer = io.BytesIO()
-    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, "PNG")
+    _to_picture(image).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def encode_animation(
+    frames: Iterable[np.ndarray], count: int, suffix: str, milliseconds: int, pause: int
+) -> bytes:
+    """Returns the bytes of an endless animation. Takes one frame at a time: there may be thousands.
+
+    Args:
+        frames: at least one, uint8 (height, width, channels), 1 or 3 channels.
+        count: number of frames.
+        suffix: ".gif" or ".webp".
+        milliseconds: time of each frame.
+        pause: time of the last frame, in milliseconds.
+    """
+    pictures = map(_to_picture, frames)
+    times = [milliseconds] * (count - 1) + [pause]
+    buffer, more = io.BytesIO(), {"append_images": pictures, "duration": times, "loop": 0, "lossless": True}
+    next(pictures).save(buffer, suffix[1:], save_all=True, **more)
+    return buffer.getvalue()
+
+
+def encode_film(paths: Sequence[Path], suffix: str) -> tuple[bytes | None, dict[Path, Exception]]:
+    """Returns the bytes of an animation of picture files that this package wrote.
+
+    Args:
+        paths: the pictures, one for each epoch.
+        suffix: ".gif" or ".webp".
+
+    Returns:
+        The bytes, or None if all pictures are damaged; and the damaged pictures, each with its error.
+    """
+    damaged = {}
+
+    def read_all() -> Iterator[np.ndarray]:
+        for path in paths:
+            try:
+                yield read_picture(path)
+            except Exception as error:  # Pillow raises errors of many kinds for damaged files
+                damaged[path] = error
+
+    frames = read_all()
+    first = next(frames, None)
+    if first is None:
+        return None, damaged
+    frames, times = itertools.chain([first], frames), (MILLISECONDS_OF_EPOCH, MILLISECONDS_OF_END)
+    return encode_animation(frames, len(paths), suffix, *times), damaged
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Reads a picture file that this package wrote, uint8 (height, width, channels), 1 or 3 channels.
+
+    Raises:
+        Exception: of many kinds, if the file is damaged: Pillow does not list them.
+    """
+    with Image.open(path) as file:
+        pixels = np.asarray(file)
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _to_picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)

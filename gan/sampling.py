@@ -10,16 +10,20 @@ import tensorflow as tf
 
 from .files import check_asset
 from .images import to_uint8
+from .progress import show_progress
 
 BATCH_SIZE = 500
 LARGEST_LABEL = 2**31 - 1  # the limit if the number of classes is unknown
+SMALL_ANGLE = 1e-6
 CLASSES = 10  # the number of classes of the trained generator
 FILE = Path(__file__).parent / "assets" / "mnist_generator.keras"
 _COMPILED = weakref.WeakKeyDictionary()  # generator: its compiled call and its output shape
 SHA_256 = "6298abd07cbc365bf763b8ed5f694010b90cca7b898d3c50e09f8c2d02a5a9c6"
 
 
-def draw(generator: keras.Model, count: int, labels=None, seed: int | None = None) -> np.ndarray:
+def draw(
+    generator: keras.Model, count: int, labels=None, seed: int | None = None, verbose: int = 0
+) -> np.ndarray:
     """Draws images from a generator, in batches.
 
     Args:
@@ -28,6 +32,7 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
         count: number of images.
         labels: integers (count,) for a conditional generator; None for an unconditional generator.
         seed: non-negative integer. The same seed gives the same latents. None: a random seed.
+        verbose: 1 shows a progress bar on a terminal.
 
     Returns:
         uint8 (count, height, width, channels).
@@ -50,11 +55,78 @@ def draw(generator: keras.Model, count: int, labels=None, seed: int | None = Non
     latents = np.random.default_rng(seed).standard_normal((count, *shapes[0][1:]), np.float32)
     compiled, image_shape = _compile(generator)
     drawn = np.empty((count, *image_shape), np.uint8)
-    for start in range(0, count, BATCH_SIZE):
+    starts = range(0, count, BATCH_SIZE)
+    for start in show_progress(starts, len(starts), "batch", verbose):
         chunk = slice(start, start + BATCH_SIZE)
         inputs = latents[chunk] if labels is None else [latents[chunk], labels[chunk]]
         drawn[chunk] = to_uint8(keras.ops.convert_to_numpy(compiled(inputs)))
     return drawn
+
+
+def interpolate(start: np.ndarray, end: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """Interpolates between two latents along a great circle.
+
+    A straight line would pass near 0, where a generator has seen no latents: in many dimensions, normal
+    latents lie near a sphere. Reference: White 2016, https://arxiv.org/abs/1609.04468, section 2.1.
+
+    Args:
+        start: latents (…).
+        end: latents of the same shape.
+        fractions: (count,), from 0 (start) to 1 (end).
+
+    Returns:
+        float32 (count, …).
+    """
+    cosine = np.vdot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    fractions = fractions.reshape(-1, *[1] * start.ndim)
+    if np.sin(angle) < SMALL_ANGLE:  # the same direction: the circle is a line
+        return (start + fractions * (end - start)).astype(np.float32)
+    weights = np.sin((1 - fractions) * angle), np.sin(fractions * angle)
+    return ((weights[0] * start + weights[1] * end) / np.sin(angle)).astype(np.float32)
+
+
+def blend_classes(generator: keras.Model) -> keras.Model:
+    """Returns a generator that takes weights of the classes instead of labels, to draw between classes.
+
+    Each embedding of the labels becomes a dense layer, so that weights of 1 and 0 give the same images as the
+    label does.
+
+    Args:
+        generator: a functional model of `[latents, labels]`, whose labels enter embeddings only.
+
+    Returns:
+        A model of `[latents, weights]`. The weights are float32 (batch, classes), with a sum of 1.
+
+    Raises:
+        ValueError: if the generator is not such a model.
+    """
+    expected = (
+        "To draw between classes, a generator must be a functional model, with labels only in embeddings"
+    )
+    if len(getattr(generator, "inputs", None) or ()) != 2:
+        raise ValueError(f"{expected}. Received: {generator.name} without labels, or not functional")
+    latents, labels = generator.inputs
+    readers = {
+        layer for layer in generator.layers if any(one is labels for one in keras.tree.flatten(layer.input))
+    }
+    readers = {layer for layer in readers if not isinstance(layer, keras.layers.InputLayer)}
+    others = [layer.name for layer in readers if not isinstance(layer, keras.layers.Embedding)]
+    if others:
+        raise ValueError(f"{expected}. Received: labels in the layers {', '.join(sorted(others))}")
+    (classes,) = {layer.input_dim for layer in readers}
+    inputs = [keras.Input(latents.shape[1:], name="latents"), keras.Input((classes,), name="class_weights")]
+
+    def replace(layer: keras.Layer) -> keras.Layer:
+        if layer not in readers:
+            return layer.__class__.from_config(layer.get_config())
+        return keras.layers.Dense(layer.output_dim, use_bias=False, name=layer.name)
+
+    blended = keras.models.clone_model(generator, input_tensors=inputs, clone_function=replace)
+    for layer in generator.layers:
+        if layer.weights:
+            blended.get_layer(layer.name).set_weights(layer.get_weights())
+    return blended
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> None:

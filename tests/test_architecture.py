@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"images", "files"}
+LEAVES = {"images", "files", "progress"}
 ALLOWED = {
     "images": set(),
     "files": set(),
+    "progress": set(),
     "sampling": LEAVES,
     "core": {"images", "sampling"},
     "data": LEAVES,

@@ -1,22 +1,21 @@
 """`python -m gan generate`: draws images from a run, or from the generator in the package."""
 
 import argparse
-import contextlib
-import secrets
-import unicodedata
 from pathlib import Path
 
 import numpy as np
 
 from ..files import whole_file, write_whole
 from ..images import add_row_names, encode_png, enlarge, make_grid, readable_scale
-from ..limits import SEED, whole_number
-from ..runs import RunFolder
-from ..sampling import CLASSES, draw, load_trained_generator
+from ..limits import whole_number
+from ..progress import show_progress
+from ..sampling import draw
 from .program import UsageError, shorten, usage_errors
-from .runs import add_scale, hold, load_gan
+from .runs import Source, add_random_seed, add_run, add_scale, hold, load_source
 
 COLUMNS = 10
+COUNT = 100
+MANY = 1000  # images, whose drawing takes seconds
 MOST_IMAGES = 1_000_000  # all images are in memory at once: 0.8 GB for images of MNIST's size
 
 
@@ -24,27 +23,19 @@ def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
     about = "draw images from a run, or from the generator in the package"
     parser = commands.add_parser("generate", help=about, allow_abbrev=False)
-    parser.add_argument(
-        "folder",
-        type=Path,
-        nargs="?",
-        metavar="RUN",
-        help="a finished run (default: the generator in the package)",
-    )
-    count = whole_number(1, MOST_IMAGES)
-    parser.add_argument(
-        "--count", type=count, default=100, metavar="N", help="number of images (default: 100)"
-    )
+    add_run(parser)
+    count = f"number of images (default: {COUNT}; with --text, one for each character)"
+    parser.add_argument("--count", type=whole_number(1, MOST_IMAGES), metavar="N", help=count)
+    which = parser.add_mutually_exclusive_group()
     name = "draw only this class: its name, or its number from 0 (default: each class in turn)"
-    parser.add_argument("--class", dest="class_name", metavar="NAME", help=name)
-    seed = "seed of the latents: the same seed draws the same images (default: a random seed)"
-    parser.add_argument("--seed", type=SEED, metavar="N", help=seed)
-    output = "path of a .png: one grid of all images; of a .npy: an array, uint8 (count, height, width, "
-    output += (
-        "channels); of a new folder: one PNG file for each image (default: generated.png, in RUN if RUN "
-    )
-    output += "is given)"
+    which.add_argument("--class", dest="class_name", metavar="NAME", help=name)
+    text = "draw a line of text, for example 2026. Each character is the name of a class, or a space"
+    which.add_argument("--text", metavar="TEXT", help=text)
+    add_random_seed(parser)
     add_scale(parser)
+    output = "path of a .png: one picture of all images; of a .npy: an array, uint8 (count, height, width, "
+    output += "channels); of a new folder: one PNG file for each image (default: generated.png, in RUN if "
+    output += "RUN is given)"
     parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_generate)
 
@@ -55,45 +46,52 @@ def _generate(options: argparse.Namespace) -> None:
         raise UsageError(f"--output must end in .png or .npy, or name a new folder. Received: {output}")
     if not output.suffix and output.exists():
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
+    if options.text is not None and options.count is not None:
+        raise UsageError("--text draws one image for each character: leave out --count")
+    source = load_source(options.folder)
+    labels = _choose_labels(options, source)
+    count = (options.count or COUNT) if labels is None else len(labels)
     with usage_errors():
-        gan = load_gan(options.folder) if options.folder else None
-        generator, classes = (gan.sampler, gan.num_classes) if gan else (load_trained_generator(), CLASSES)
-        names = RunFolder(options.folder).read_class_names() if gan and classes else None
-        seed = secrets.randbelow(2**32) if options.seed is None else options.seed
-        images = draw(generator, options.count, _labels(options, classes, names), seed)
+        images = draw(source.generator, count, labels, options.seed, verbose=int(count > MANY))
+    if options.text is not None:
+        images[[character == " " for character in options.text]] = 0
     (output.parent if output.suffix else output).mkdir(parents=True, exist_ok=True)
-    with hold(options.folder, output) if options.folder else contextlib.nullcontext():
-        _write(output, images, options.scale, None if options.class_name else names)
-    print(f"{len(images):,} images: {shorten(output)} (--seed {seed} draws them again)")
+    with hold(options.folder, output):
+        _write(output, images, options, source)
+    print(f"{count:,} image{'s'[: count > 1]}: {shorten(output)} (--seed {options.seed} draws them again)")
 
 
-def _labels(options: argparse.Namespace, classes: int | None, names: list[str] | None):
-    if options.class_name is None and names is None:
-        return None if classes is None else np.arange(options.count) % classes
-    if options.class_name is None:  # each row of the picture shows one class
-        return np.arange(options.count) // COLUMNS % classes
-    if classes is None:
-        raise UsageError(f"{options.folder} was trained without labels: leave out --class")
-    wanted = unicodedata.normalize("NFC", options.class_name)  # as in the names of a folder's classes
-    known = names or list(map(str, range(classes)))
-    numbered = known + list(map(str, range(classes)))  # a name comes before a number
-    if wanted not in numbered:
-        source = options.folder or "the package's generator"
-        accepted = f"the classes {', '.join(known)}" if names else f"the classes 0 to {classes - 1}"
-        raise UsageError(f"--class {options.class_name}: {source} has {accepted}")
-    return np.full(options.count, numbered.index(wanted) % classes)
+def _choose_labels(options: argparse.Namespace, source: Source) -> np.ndarray | None:
+    if options.text is not None:
+        if not options.text.strip():
+            raise UsageError("--text needs at least one character that is the name of a class")
+        return np.array([0 if one == " " else source.find_class(one) for one in options.text])
+    count = options.count or COUNT
+    if options.class_name is not None:
+        return np.full(count, source.find_class(options.class_name))
+    if source.num_classes is None:
+        return None
+    numbers = np.arange(count)  # with names, each row of the picture shows one class
+    return (numbers if source.class_names is None else numbers // COLUMNS) % source.num_classes
 
 
-def _write(output: Path, images: np.ndarray, scale: int | None, names: list[str] | None) -> None:
+def _write(output: Path, images: np.ndarray, options: argparse.Namespace, source: Source) -> None:
     if output.suffix == ".npy":
         with whole_file(output) as temporary:
             np.save(temporary, images)
     elif output.suffix == ".png":
-        scale = scale or readable_scale(*images.shape[1:3])
-        grid = make_grid(images, min(COLUMNS, len(images)), scale=scale)
-        if names is not None:
-            grid = add_row_names(grid, names, rows=-(-len(images) // COLUMNS))
-        write_whole(output, encode_png(grid))
+        write_whole(output, encode_png(_draw_grid(images, options, source)))
     else:
-        for number, image in enumerate(images):
-            write_whole(output / f"{number:05d}.png", encode_png(enlarge(image, scale or 1)))
+        files = show_progress(enumerate(images), len(images), "file", verbose=int(len(images) > MANY))
+        for number, image in files:
+            write_whole(output / f"{number:05d}.png", encode_png(enlarge(image, options.scale or 1)))
+
+
+def _draw_grid(images: np.ndarray, options: argparse.Namespace, source: Source) -> np.ndarray:
+    scale = options.scale or readable_scale(*images.shape[1:3])
+    if options.text is not None:
+        return make_grid(images, len(images), gap=0, scale=scale)
+    grid = make_grid(images, min(COLUMNS, len(images)), scale=scale)
+    if source.class_names is None or options.class_name is not None:
+        return grid
+    return add_row_names(grid, source.class_names, rows=-(-len(images) // COLUMNS))

@@ -2,8 +2,11 @@
 
 import argparse
 import contextlib
+import secrets
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 
@@ -12,10 +15,76 @@ from ..limits import SEED, whole_number
 from ..model import GAN
 from ..runs import RunFolder
 from ..runs.settings import complete
+from ..sampling import CLASSES, load_trained_generator
 from .program import UsageError, usage_errors
 
 MOST_SCALE = 100
 ADVICE = "; if the data of the run are in another place now, give --dataset PATH"
+
+
+class Source(NamedTuple):
+    """Holds a generator, and what is known about its classes.
+
+    Attributes:
+        title: the run folder, or "the generator in the package", for messages.
+        generator: the generator. Of a run, its moving average.
+        num_classes: number of classes. None for a generator without labels.
+        class_names: the names of the classes, or None if they have only numbers.
+    """
+
+    title: str
+    generator: keras.Model
+    num_classes: int | None
+    class_names: list[str] | None
+
+    def find_class(self, name: str) -> int:
+        """Returns the label of a class.
+
+        Args:
+            name: the name of the class, or its number from 0. A name comes before a number.
+
+        Raises:
+            UsageError: if there is no such class.
+        """
+        if self.num_classes is None:
+            raise UsageError(f"{self.title} was trained without labels, so it has no class {name}")
+        wanted = unicodedata.normalize("NFC", name)  # as in the names of a folder's classes
+        numbers = list(map(str, range(self.num_classes)))
+        accepted = (self.class_names or []) + numbers
+        if wanted not in accepted:
+            known = (
+                f"classes {', '.join(self.class_names)}"
+                if self.class_names
+                else f"classes 0 to {numbers[-1]}"
+            )
+            raise UsageError(f"{self.title} has the {known}. Received: {name}")
+        return accepted.index(wanted) % self.num_classes
+
+
+def load_source(path: Path | None) -> Source:
+    """Loads the generator of a finished run, or without a path the generator in the package.
+
+    Raises:
+        UsageError: see `load_gan`.
+    """
+    if path is None:
+        with usage_errors():
+            return Source("the generator in the package", load_trained_generator(), CLASSES, None)
+    gan = load_gan(path)
+    names = RunFolder(path).read_class_names() if gan.num_classes else None
+    return Source(str(path), gan.sampler, gan.num_classes, names)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument RUN to a command that can use the generator in the package."""
+    text = "a finished run (default: the generator in the package)"
+    parser.add_argument("folder", type=Path, nargs="?", metavar="RUN", help=text)
+
+
+def add_random_seed(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag --seed to a command that draws other samples each time."""
+    text = "seed of the latents: the same seed draws the same images (default: a random seed)"
+    parser.add_argument("--seed", type=SEED, default=secrets.randbelow(2**32), metavar="N", help=text)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
@@ -80,10 +149,10 @@ def load_dataset(folder: RunFolder, source: str | None = None) -> Dataset:
 
 
 @contextlib.contextmanager
-def hold(path: Path, output: Path | None = None) -> Iterator[None]:
-    """Locks a run folder until the block ends, unless the output goes into another folder."""
+def hold(path: Path | None, output: Path | None = None) -> Iterator[None]:
+    """Locks a run folder until the block ends. Does not lock it if the output goes into another folder."""
     with contextlib.ExitStack() as held:
-        if output is None or output.parent.resolve() == path.resolve():
+        if path is not None and (output is None or output.parent.resolve() == path.resolve()):
             with usage_errors():
                 held.enter_context(RunFolder(path).open_for_writing())
         yield

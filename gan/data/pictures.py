@@ -5,19 +5,18 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from ..files import cache_folder, whole_file
+from ..progress import show_progress
 from .dataset import DataError
 
 LARGEST_DEFAULT = 64  # pixels; larger images take hours on a CPU
@@ -120,8 +119,6 @@ def _decode_all(paths: Sequence[Path], how: HowToFit, verbose: int) -> tuple:
     except MemoryError:
         what = f"{len(paths):,} pictures of {how.size}x{how.size}"
         raise DataError(f"{what} do not fit into memory: use a smaller image size") from None
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bar = keras.utils.Progbar(len(paths), verbose=1 if verbose and is_terminal else 0, unit_name="picture")
 
     def read_one(row: int) -> Facts | str:
         try:
@@ -133,12 +130,9 @@ def _decode_all(paths: Sequence[Path], how: HowToFit, verbose: int) -> tuple:
             return " ".join(text.split())
         return facts
 
-    results = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, contextlib.redirect_stdout(sys.stderr):
-        for result in pool.map(read_one, range(len(paths))):
-            results.append(result)
-            bar.update(len(results))
-    return pixels, results
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(read_one, range(len(paths)))
+        return pixels, [*show_progress(results, len(paths), "picture", verbose)]
 
 
 def _read(path: Path, how: HowToFit) -> tuple[np.ndarray, Facts]:

@@ -15,7 +15,7 @@ from gan import build_generator, sampling
 from gan.metrics import load_classifier
 from gan.metrics.features import extract
 from gan.recipes import RECIPES
-from gan.sampling import draw, load_trained_generator
+from gan.sampling import blend_classes, draw, interpolate, load_trained_generator
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,61 @@ def test_many_generators_draw_without_a_warning_of_retracing(caplog, monkeypatch
     for _ in range(6):
         draw(build_generator((8, 8, 1), 4, base_filters=2, depth=0), 2)
     assert "retracing" not in caplog.text
+
+
+def test_interpolated_latents_lie_on_the_circle_through_both():
+    start, end = np.random.default_rng(0).standard_normal((2, 50), np.float32)
+    way = interpolate(start, end, np.linspace(0, 1, 5))
+    np.testing.assert_allclose(way[[0, -1]], [start, end], atol=1e-6)
+    unit = [one / np.linalg.norm(one) for one in (start, end)]
+    way = interpolate(*unit, np.linspace(0, 1, 9))
+    np.testing.assert_allclose(np.linalg.norm(way, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.diff(np.linalg.norm(np.diff(way, axis=0), axis=1)), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1, -1, 3])
+def test_latents_of_one_direction_are_interpolated_along_a_line(factor):
+    start = np.ones(4, np.float32)
+    middle = interpolate(start, factor * start, np.array([0.5]))[0]
+    np.testing.assert_allclose(middle, (1 + factor) / 2 * start)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (30, 30, 3)])
+def test_blended_classes_agree_with_labels(shape):
+    generator = build_generator(shape, 4, 3, base_filters=2)
+    generator.set_weights(
+        [np.random.default_rng(0).uniform(0.1, 1, w.shape) for w in generator.get_weights()]
+    )
+    latents = np.random.default_rng(0).standard_normal((3, 4), np.float32)
+    blended = blend_classes(generator)
+    drawn = generator.predict([latents, np.arange(3)], verbose=0)
+    np.testing.assert_array_equal(blended.predict([latents, np.eye(3)], verbose=0), drawn)
+    halves = blended.predict([latents, np.full((3, 3), 1 / 3)], verbose=0)
+    assert np.isfinite(halves).all() and not np.array_equal(halves, drawn)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (build_one_hot_generator, "labels in the layers category_encoding"),
+        (
+            lambda: build_generator((8, 8, 1), 4, base_filters=2),
+            "generator without labels, or not functional",
+        ),
+        (Subclassed, "without labels, or not functional"),
+    ],
+)
+def test_generators_that_cannot_be_blended_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        blend_classes(make())
+
+
+def test_a_terminal_shows_how_much_is_drawn(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
+    generator = build_generator((8, 8, 1), 4, base_filters=2)
+    draw(generator, 5, verbose=1)
+    output = capsys.readouterr()
+    assert output.out == "" and "3/3" in output.err
+    draw(generator, 5)
+    assert capsys.readouterr() == ("", "")

@@ -1,6 +1,5 @@
 """Tests `python -m gan` from the command line, on runs of train.py."""
 
-import argparse
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import train
 from conftest import QUICK, size_of, without_tensorflow
 from gan import GAN, build_discriminator
 from gan import __main__ as program
-from gan.commands import generate
+from gan.commands.runs import Source
 from gan.data.known import CHECKSUMS
 from gan.files import digest
 from gan.metrics import classifiers
@@ -126,8 +125,8 @@ WRONG = {
         "is not finished; finish the run with:  python train.py --resume",
     ),
     "no GAN": (["generate", "{runs}/broken"], "cannot be loaded"),
-    "no such digit": (["generate", "{runs}/one", "--class", "10"], "has the classes 0 to 9"),
-    "no such digit of ours": (["generate", "--class", "10"], "generator has the classes 0 to 9"),
+    "no such digit": (["generate", "{runs}/one", "--class", "10"], "has the classes 0 to 9. Received: 10"),
+    "no such digit of ours": (["generate", "--class", "10"], "the generator in the package has the classes"),
     "no digits": (["generate", "{runs}/bare", "--class", "1"], "trained without labels"),
     "existing folder": (["generate", "{runs}/one", "--output", "."], "exists: name a new folder"),
     "no format": (["generate", "{runs}/one", "--output", "a.jpg"], "must end in .png or .npy"),
@@ -228,5 +227,5 @@ def test_importing_gan_is_enough_to_load(runs):
 def test_a_class_is_found_in_both_forms_of_unicode():
     """A Mac may give a name with separate accents."""
     for form in ("NFC", "NFD"):
-        options = argparse.Namespace(class_name=unicodedata.normalize(form, "né"), count=2, folder=None)
-        assert generate._labels(options, 2, ["a", "n\u00e9"]).tolist() == [1, 1]
+        source = Source("a run", None, 2, ["a", "n\u00e9"])
+        assert source.find_class(unicodedata.normalize(form, "né")) == 1
