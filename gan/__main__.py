@@ -4,6 +4,7 @@ python -m gan generate --class 4
 python -m gan generate runs/first
 python -m gan interpolate
 python -m gan film runs/first
+python -m gan page
 python -m gan evaluate runs/first
 python -m gan compare runs/first runs/second
 python -m gan train --minutes 5      # has the flags of train.py
@@ -19,7 +20,7 @@ from pathlib import Path
 from .commands.program import Parser, UsageError, missing_package, run_as_process, run_program
 
 try:
-    from .commands import classifier, compare, evaluate, film, generate, interpolate
+    from .commands import classifier, compare, evaluate, film, generate, interpolate, page
 except ModuleNotFoundError as error:
     raise missing_package("python -m gan", error) from None
 
@@ -41,7 +42,7 @@ def parse(arguments: list[str], program: str) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("train", help="train a GAN, with the flags of train.py", add_help=False)
-    for command in (generate, interpolate, film, evaluate, compare, classifier):
+    for command in (generate, interpolate, film, page, evaluate, compare, classifier):
         command.add_command(commands)
     return parser.parse_args(arguments)
 

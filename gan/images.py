@@ -192,6 +192,13 @@ def encode_png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def encode_webp(image: np.ndarray) -> bytes:
+    """Returns the bytes of a small WebP file, with small changes of the pixels. See `encode_png`."""
+    buffer = io.BytesIO()
+    _to_picture(image).save(buffer, "WEBP", quality=75)
+    return buffer.getvalue()
+
+
 def encode_animation(
     frames: Iterable[np.ndarray], count: int, suffix: str, milliseconds: int, pause: int
 ) -> bytes:

@@ -17,7 +17,8 @@ ALLOWED = {
     "metrics": LEAVES | {"data"},
     "runs": {"core", "files"},
     "reports": LEAVES | {"runs", "metrics", "data", "sampling", "core"},
-    "commands": LEAVES | {"core", "sampling", "data", "metrics", "runs", "reports"},
+    "exports": LEAVES | {"sampling", "core"},
+    "commands": LEAVES | {"core", "sampling", "data", "metrics", "runs", "reports", "exports"},
     "callbacks": LEAVES | {"core", "sampling"},
 }
 MODULES = [*(ROOT / "gan").rglob("*.py"), *(ROOT / "callbacks").glob("*.py")]
