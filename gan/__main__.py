@@ -20,7 +20,7 @@ from pathlib import Path
 from .commands.program import Parser, UsageError, missing_package, run_as_process, run_program
 
 try:
-    from .commands import classifier, compare, evaluate, film, generate, interpolate, page
+    from .commands import classifier, compare, evaluate, export, film, generate, interpolate, page
 except ModuleNotFoundError as error:
     raise missing_package("python -m gan", error) from None
 
@@ -42,7 +42,7 @@ def parse(arguments: list[str], program: str) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("train", help="train a GAN, with the flags of train.py", add_help=False)
-    for command in (generate, interpolate, film, page, evaluate, compare, classifier):
+    for command in (generate, interpolate, film, page, export, evaluate, compare, classifier):
         command.add_command(commands)
     return parser.parse_args(arguments)
 

@@ -27,8 +27,7 @@ from gan.sampling import load_trained_generator
 LARGEST = 2_000_000  # bytes
 DIGITS = [str(digit) for digit in range(10)]
 WAIT = 60  # seconds, for slow machines
-# One browser for all tests of this file
-pytestmark = [pytest.mark.usefixtures("somewhere"), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.usefixtures("somewhere")
 
 
 @pytest.fixture(scope="module")
