@@ -47,6 +47,8 @@ def test_the_wheel_has_all_that_the_programs_need(tmp_path):
     assert (work / "runs/one/generator.keras").is_file()
     assert "100 images" in run(work, scripts / "python", "-m", "gan", "generate")
     assert size_of(work / "generated.png") == (596, 596)
+    assert "page.html" in run(work, scripts / "python", "-m", "gan", "page")
+    assert (work / "page.html").stat().st_size > 1_000_000
     code = "import callbacks; from gan.metrics import load_classifier as load; "
     code += "print(callbacks.SampleGrid, load('mnist'), load('digits'))"
     output = run(work, scripts / "python", "-c", code)
