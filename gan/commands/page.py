@@ -32,7 +32,7 @@ def _page(options: argparse.Namespace) -> None:
     with usage_errors():
         film = encode_frames(RunFolder(options.folder).samples) if options.folder else []
         title = options.folder.resolve().name if options.folder else "Handwritten digits"
-        origin = f"fit-gan, python -m gan page. The generator: {source.title}."
+        origin = "Made with fit-gan: python -m gan page."  # without the path of the run, which may be private
         page = make_page(title, source.generator, classes, _choose_reader(options, source), film, origin)
     with hold(options.folder, output):
         output.parent.mkdir(parents=True, exist_ok=True)

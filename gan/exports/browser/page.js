@@ -311,7 +311,6 @@ function clearPad() {
   context.fillStyle = "#000";
   context.fillRect(0, 0, element("pad").width, element("pad").height);
   Object.assign(pen, { x: 140, y: 140, isDown: false });
-  element("pad").style.backgroundImage = "";
   readDigit();
 }
 
