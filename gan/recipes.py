@@ -40,7 +40,12 @@ class Recipe:
     """
 
     # Five minutes for MNIST on two CPU cores.
-    epochs: int | None = setting(5, "stop after N epochs", COUNT, group="length")
+    epochs: int | None = setting(
+        5,
+        "stop after N epochs; the default is smaller for few images: at most 200 passes over the images",
+        COUNT,
+        group="length",
+    )
     # A batch size of 128 is hardly faster per image and gives half as many updates.
     batch_size: int = setting(64, "number of images in a batch", COUNT)
     # The usual length in textbooks. A length of 50 works equally well.

@@ -84,7 +84,7 @@ def test_a_folder_trains_and_its_classes_keep_their_names(pictures, somewhere, c
     assert np.array_equal(np.load("a.npy"), np.load("b.npy"))
     capsys.readouterr()
     assert run("generate", "runs/one", "--class", "blue") == 2
-    assert "--class blue: runs/one has the classes green, red ones" in capsys.readouterr().err
+    assert "runs/one has the classes green, red ones. Received: blue" in capsys.readouterr().err
     assert run("evaluate", "runs/one", "--quick") == 0
     assert "\nred ones" in capsys.readouterr().out
     assert "the classifier of my pictures (1)" in (folder.evaluation / "report.json").read_text()

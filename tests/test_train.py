@@ -176,6 +176,23 @@ def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
     assert chosen.steps_per_epoch == steps
 
 
+@pytest.mark.parametrize(
+    "count, given, epochs",
+    [
+        (3000, {}, 30),  # the recipe's, because 30 epochs of 500 steps of 32 images are 160 passes
+        (800, {}, 10),
+        (8, {}, 1),
+        (800, {"steps_per_epoch": 1000}, 5),
+        (800, {"epochs": 30}, 30),
+        (800, {"minutes": 1}, None),
+    ],
+)
+def test_by_default_few_images_get_at_most_200_passes(count, given, epochs):
+    dataset = Dataset("mine", "mine", np.zeros((count, 8, 8, 3), np.uint8))
+    chosen = settings.Settings.new(given, dataset)
+    assert (chosen.recipe, chosen.epochs, chosen.decay_epochs) == ("images32", epochs, epochs or 0)
+
+
 def test_a_run_of_other_networks_is_not_resumed(somewhere, monkeypatch, capsys):
     assert run(*SHORT, "--epochs", 1, "--name", "old") == 0
     monkeypatch.setattr(networks, "KERNEL_SIZE", 2)

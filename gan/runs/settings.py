@@ -11,6 +11,9 @@ from ..recipes import RECIPES, Recipe
 
 SMALL_DATASET = 10_000  # a dataset with fewer images has STEPS_FOR_SMALL steps in an epoch, not one pass
 STEPS_FOR_SMALL = 500
+# A run makes at most this many passes over the images by default. After more passes over few images, the
+# generator copies the training images (docs/own-images.md).
+PASSES = 200
 SIDE_OF_DIGITS, SIDE_OF_IMAGES32 = 28, 40  # pixels; the largest side for which a recipe is the default
 STEPS_PER_EXECUTION = 8  # steps that Keras runs in one call; makes a step about 5 % faster
 # --resume may change these settings, because they do not change the results of an epoch.
@@ -110,8 +113,6 @@ class Settings(Recipe):
         values = vars(RECIPES[recipe]) | {"recipe": recipe} | given | {"dataset": dataset.source}
         if "minutes" in given:
             values["epochs"] = None
-        if values["decay_epochs"] is None:
-            values["decay_epochs"] = values["epochs"] or 0
         if dataset.num_classes is None and not given.get("conditional"):
             values["conditional"] = False
         if values["penalty_weight"] is None:
@@ -119,7 +120,13 @@ class Settings(Recipe):
         one_pass = count // values["batch_size"]
         one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
         one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else max(1, one_pass)
-        return cls(**{"steps_per_epoch": one_epoch} | values)
+        values = {"steps_per_epoch": one_epoch} | values
+        if not given.keys() & {"epochs", "minutes"}:
+            most = PASSES * count // (values["steps_per_epoch"] * values["batch_size"])
+            values["epochs"] = min(values["epochs"], max(1, most))
+        if values["decay_epochs"] is None:
+            values["decay_epochs"] = values["epochs"] or 0
+        return cls(**values)
 
     @classmethod
     def read(cls, stored: dict) -> "Settings":
