@@ -57,12 +57,14 @@ def measure_callbacks(rounds: int) -> list[Row]:
 
 
 def _callbacks(folder: Path) -> dict[str, keras.callbacks.Callback]:
-    real_images = np.zeros((100, 28, 28, 1), np.uint8)
+    real_images = np.zeros((1000, 28, 28, 1), np.uint8)
+    real_data = (real_images, np.arange(1000) % NUM_CLASSES)
     return {
         "ProgressBar": callbacks.ProgressBar(("d_loss", "g_loss")),
         "TerminateOnNaN (Keras)": keras.callbacks.TerminateOnNaN(),
         "SampleGrid": callbacks.SampleGrid(folder / "samples", real_images=real_images, seed=0),
         "TensorBoardSamples": callbacks.TensorBoardSamples(folder / "logs", real_images=real_images, seed=0),
+        "TensorBoardLogits": callbacks.TensorBoardLogits(folder / "discriminator", real_data, real_data),
         "TensorBoard (Keras)": keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
         "CSVLogger (Keras)": keras.callbacks.CSVLogger(folder / "history.csv"),
         "TimeLimit": callbacks.TimeLimit(60),
