@@ -31,7 +31,6 @@ def _export(options: argparse.Namespace) -> None:
     if output.suffix != suffix and suffix:
         raise UsageError(f"--output must end in {suffix} for --format {options.format}. Received: {output}")
     source = load_source(options.folder)
-    output.parent.mkdir(parents=True, exist_ok=True)
     with hold(options.folder, output), usage_errors():
         export_generator(source.generator, output, options.format, options.batch_size)
     files = [output] if output.is_file() else [file for file in output.rglob("*") if file.is_file()]

@@ -36,7 +36,7 @@ def export_generator(generator: keras.Model, path: Path, name: str, batch_size: 
 
     Raises:
         ValueError: with a message of one line, if a package is missing, if a folder exists, or if the format
-            has no fixed batch size.
+            has no fixed batch size. Nothing is written then.
 
     Example:
 
@@ -52,9 +52,12 @@ def export_generator(generator: keras.Model, path: Path, name: str, batch_size: 
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise ValueError(f"The format {name} needs more packages: pip install {' '.join(missing)}")
+    if keras_name is None and batch_size is not None:
+        raise ValueError("The format keras takes batches of any size: leave out the batch size")
+    if not suffix and path.exists():
+        raise ValueError(f"{path} exists: name a new folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
     if keras_name is None:
-        if batch_size is not None:
-            raise ValueError("The format keras takes batches of any size: leave out the batch size")
         with whole_file(path) as temporary:
             generator.save(temporary)
         return
@@ -76,8 +79,6 @@ def export_generator(generator: keras.Model, path: Path, name: str, batch_size: 
 
 
 def _export_folder(generator: keras.Model, path: Path, more: dict) -> None:
-    if path.exists():
-        raise ValueError(f"{path} exists: name a new folder")
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".partial-"))
     try:
         generator.export(temporary / "saved_model", **more)

@@ -83,8 +83,8 @@ def test_each_runtime_draws_what_keras_draws(make, num_classes, name, somewhere)
 def test_a_fixed_batch_size(name, somewhere):
     generator = load_trained_generator()
     latents, labels = inputs_for(generator, 10)
-    assert program.main(["export", "--format", name, "--batch-size", str(COUNT)]) == 0
-    (path,) = somewhere.iterdir()
+    path = somewhere / "new" / f"digits{FORMATS[name][0]}"
+    assert program.main(["export", "--format", name, "--batch-size", str(COUNT), "--output", str(path)]) == 0
     expected = generator.predict([latents, labels], verbose=0)
     np.testing.assert_allclose(RUNTIMES[name](path, latents, labels), expected, atol=1e-4)
     if name == "onnx":
@@ -97,7 +97,10 @@ def test_mistakes_get_one_line(somewhere, monkeypatch, capsys):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else found(name))
     for arguments, message in (
-        (["--format", "onnx"], "The format onnx needs more packages: pip install tf2onnx"),
+        (
+            ["--format", "onnx", "--output", "new/a.onnx"],
+            "The format onnx needs more packages: pip install tf2onnx",
+        ),
         (["--format", "keras", "--batch-size", "2"], "leave out the batch size"),
         (["--format", "litert", "--output", "a.onnx"], "must end in .tflite for --format litert"),
         (["--format", "saved_model", "--output", "folder"], "folder exists: name a new folder"),
