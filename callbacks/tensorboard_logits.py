@@ -55,7 +55,7 @@ class TensorBoardLogits(keras.callbacks.Callback):
         training_data: tuple,
         test_data: tuple | None = None,
         *,
-        count: int = 1000,
+        count: int = 500,
         every_n_epochs: int = 1,
         seed: int = 0,
     ):
@@ -93,7 +93,8 @@ class TensorBoardLogits(keras.callbacks.Callback):
             return images, None
         if labels is None:
             raise ValueError(
-                "A model with classes needs labels in `training_data` and `test_data`. Received: None"
+                "A model with classes needs labels in `training_data` and `test_data`. Received: None. "
+                "Give (images, labels)"
             )
         return images, np.asarray(labels[: self.count], np.int32)
 
@@ -119,7 +120,7 @@ class TensorBoardLogits(keras.callbacks.Callback):
 
 
 def _call_in_batches(network: keras.Model, inputs: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Calls a network without dropout, and without the seconds that `predict` needs to trace it."""
+    """Calls a network in batches, without dropout. `predict` would take seconds to trace the network."""
     chunks = [slice(start, start + BATCH_SIZE) for start in range(0, len(inputs), BATCH_SIZE)]
     outputs = [
         call(network, inputs[chunk] if labels is None else [inputs[chunk], labels[chunk]]) for chunk in chunks

@@ -1,4 +1,4 @@
-"""Shows on a terminal how much of a long work is done."""
+"""Shows a progress bar on a terminal."""
 
 import contextlib
 import sys

@@ -14,7 +14,7 @@ def copy_fitting_weights(source: keras.Model, target: keras.Model) -> list[str]:
         target: the network that gets the weights.
 
     Returns:
-        The names of the target's layers that keep their own weights, because they do not fit.
+        The names of the target's layers that keep their own weights, because no source layer fits.
 
     Example:
 

@@ -31,8 +31,9 @@ IMAGE_SHAPE = (8, 8, 1)
 LATENT_DIM = 4
 BATCH_SIZE = 8
 STEPS = 3
-# Arguments of train.py for small networks: tracing the train step takes most of a short run.
-QUICK = ["--dataset", "digits", "--batch-size", "8"]
+# Arguments of train.py for small networks: tracing the train step takes most of a short run. Validation would
+# take almost as long again: a test that needs it adds `--validation`.
+QUICK = ["--dataset", "digits", "--batch-size", "8", "--no-validation"]
 QUICK += ["--base-filters", "2", "--generator-depth", "0", "--discriminator-depth", "0"]
 QUICK += ["--penalty", "none", "--translation", "0", "--decay-epochs", "2"]
 

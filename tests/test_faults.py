@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_process_left")]
 
 EPOCHS = 3
 SHORT = [*QUICK, "--steps-per-epoch", 8]
-UNMEASURED = [*SHORT, "--no-validation"]
+MEASURED = [*SHORT, "--validation"]
 MANY_EPOCHS = 40
 SECONDS_TO_LIVE = 12.0  # latest random kill: long enough for the start and all epochs
 
@@ -132,15 +132,13 @@ POINTS += ["before removal epoch_0001.weights.h5", "after removal epoch_0001.wei
 @pytest.mark.parametrize("part", [0, 1])
 def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
     """Kills and resumes one run at half of the points. The other value of `part` covers the other half."""
-    expected = left_alone(*UNMEASURED, "--epochs", EPOCHS)
+    expected = left_alone(*SHORT, "--epochs", EPOCHS)
     folder, killed = tmp_path / "run", 0
     for point in POINTS[part::2]:
         for fresh in (False, True):  # only a new run reaches a point that this run has passed
             if fresh:
                 shutil.rmtree(folder, ignore_errors=True)
-            process = start_or_resume(
-                folder, [*UNMEASURED, "--epochs", EPOCHS], program=("-c", KILLER, point)
-            )
+            process = start_or_resume(folder, [*SHORT, "--epochs", EPOCHS], program=("-c", KILLER, point))
             process.communicate(timeout=300)
             if process.returncode == -signal.SIGKILL:
                 killed += 1
@@ -148,7 +146,7 @@ def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
             assert (fresh, process.returncode) == (False, 0)
             assert_same_run(folder, expected, EPOCHS)
     assert killed == len(POINTS[part::2])
-    finish(start_or_resume(folder, [*UNMEASURED, "--epochs", EPOCHS]))
+    finish(start_or_resume(folder, [*SHORT, "--epochs", EPOCHS]))
     assert_same_run(folder, expected, EPOCHS)
     assert not list(folder.rglob(".partial-*"))
 
@@ -158,7 +156,7 @@ def test_killed_at_every_point_of_the_writing_code(left_alone, tmp_path, part):
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_number):
     """Stops and resumes a run many times. The run also keeps its best checkpoint, chosen by a metric."""
-    arguments = [*SHORT, "--epochs", MANY_EPOCHS]
+    arguments = [*MEASURED, "--epochs", MANY_EPOCHS]
     expected = left_alone(*arguments)
     kills = request.config.getoption("--kills")
     stops = kills // 2 if signal_number == signal.SIGKILL else kills // 6
@@ -188,7 +186,7 @@ def test_stopped_at_random_moments(left_alone, tmp_path, request, chain, signal_
 @pytest.mark.parametrize("seconds_between", [0.0, 0.02, 0.2])
 def test_ctrl_c_twice(left_alone, tmp_path, seconds_between):
     folder = tmp_path / "run"
-    process = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
+    process = start(*SHORT, "--epochs", EPOCHS, "--run-dir", folder)
     wait_for(folder / "checkpoints" / "epoch_0001.weights.h5", process)
     process.send_signal(signal.SIGINT)
     time.sleep(seconds_between)
@@ -197,28 +195,28 @@ def test_ctrl_c_twice(left_alone, tmp_path, seconds_between):
     assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
     assert "Traceback" not in error
     finish(start("--resume", folder))
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 @pytest.mark.exact
 def test_two_processes_on_one_folder(left_alone, tmp_path):
     folder = tmp_path / "run"
-    first = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
+    first = start(*SHORT, "--epochs", EPOCHS, "--run-dir", folder)
     wait_for(folder / "config.json", first)
     first.send_signal(signal.SIGSTOP)  # stopped while others open the folder
-    for others in (["--resume", folder, "--epochs", 9], [*UNMEASURED, "--run-dir", folder]):
+    for others in (["--resume", folder, "--epochs", 9], [*SHORT, "--run-dir", folder]):
         error = finish(start(*others), expected=2)
         assert error.count("\n") == 1
         assert f"({first.pid})" in error or "exists" in error
     first.send_signal(signal.SIGCONT)
     finish(first)
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 @pytest.mark.exact
 def test_the_folder_vanishes(left_alone, tmp_path):
     folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    process = start(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder)
+    process = start(*SHORT, "--epochs", EPOCHS, "--run-dir", folder)
     wait_for(folder / "checkpoints" / "epoch_0001.json", process)
     folder.rename(elsewhere)
     error = finish(process, expected=1)
@@ -226,7 +224,7 @@ def test_the_folder_vanishes(left_alone, tmp_path):
     assert "cannot be written: No such file or directory" in error
     assert not folder.exists()
     finish(start("--resume", elsewhere))
-    assert_same_run(elsewhere, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(elsewhere, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 @pytest.mark.exact
@@ -235,15 +233,15 @@ def test_a_disk_that_takes_no_more(left_alone, tmp_path, largest_file):
     """The system limits the size of every file. The limit holds for files of TensorFlow and HDF5 too."""
     folder = tmp_path / "run"
     process = start(
-        *UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder,
+        *SHORT, "--epochs", EPOCHS, "--run-dir", folder,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
     )  # fmt: skip
     _, error = process.communicate(timeout=300)
     assert process.returncode in (1, 2)
     assert error.count("\n") == 1, error
     assert "cannot be written: File too large" in error
-    finish(start_or_resume(folder, [*UNMEASURED, "--epochs", EPOCHS]))
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    finish(start_or_resume(folder, [*SHORT, "--epochs", EPOCHS]))
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 FAILING = [
@@ -282,14 +280,14 @@ def test_a_write_that_fails(left_alone, tmp_path, monkeypatch, capsys, call, num
     with monkeypatch.context() as patch:
         owner = files.Path if call == "write_bytes" else files.os
         patch.setattr(owner, call, fail(getattr(owner, call)))
-        assert run(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder) == code
+        assert run(*SHORT, "--epochs", EPOCHS, "--run-dir", folder) == code
     assert failures == [name]
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"cannot be written: {os.strerror(number)}" in error
-    how = ["--resume", folder] if code == 1 else [*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder]
+    how = ["--resume", folder] if code == 1 else [*SHORT, "--epochs", EPOCHS, "--run-dir", folder]
     assert run(*how) == 0
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 def cut(path):
@@ -322,7 +320,7 @@ DAMAGES |= {f"bit {seed}": functools.partial(flip, seed=seed) for seed in range(
 
 @pytest.fixture(scope="module")
 def two_epochs(left_alone):
-    return left_alone(*UNMEASURED, "--epochs", EPOCHS - 1)
+    return left_alone(*SHORT, "--epochs", EPOCHS - 1)
 
 
 @pytest.mark.exact
@@ -339,7 +337,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert "Resuming after epoch 1 of 3" in captured.out
     if (damage, name) != ("missing", "epoch_0002.json"):  # like after a kill: no notice
         assert re.fullmatch(rf"train\.py: NOTICE: .*{name} is .*\n", captured.err)
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 @pytest.mark.exact
@@ -352,7 +350,7 @@ def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.err.count("NOTICE") == 2
     assert "There is no undamaged checkpoint: training starts again" in captured.out
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "missing"])
@@ -371,7 +369,7 @@ def test_a_damaged_config_gets_one_line(two_epochs, tmp_path, capsys, damage):
 def test_a_damaged_best_checkpoint_is_told_of(tmp_path, capsys):
     """The damaged checkpoint is not the newest, so training does not repeat its epoch."""
     folder = tmp_path / "run"
-    assert run(*UNMEASURED, "--epochs", EPOCHS - 1, "--run-dir", folder) == 0
+    assert run(*SHORT, "--epochs", EPOCHS - 1, "--run-dir", folder) == 0
     cut(folder / "checkpoints" / "epoch_0001.weights.h5")
     assert run("--resume", folder, "--epochs", EPOCHS) == 0
     assert re.search(r"NOTICE: .*epoch_0001.weights.h5 is damaged", capsys.readouterr().err)
@@ -393,13 +391,13 @@ def test_numbers_that_turn_bad_late(left_alone, tmp_path, monkeypatch, capsys):
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "_feed", poisoned)
-        assert run(*UNMEASURED, "--epochs", EPOCHS, "--run-dir", folder) == 1
+        assert run(*SHORT, "--epochs", EPOCHS, "--run-dir", folder) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"was not finite in epoch 2; the last good checkpoint is in {folder}" in error
     assert not (folder / "gan.keras").exists()
     assert run("--resume", folder) == 0
-    assert_same_run(folder, left_alone(*UNMEASURED, "--epochs", EPOCHS), EPOCHS)
+    assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 
 def test_lost_rows_and_pictures_are_told_of(two_epochs, tmp_path, capsys):
@@ -415,7 +413,7 @@ def test_lost_rows_and_pictures_are_told_of(two_epochs, tmp_path, capsys):
 
 
 def test_two_new_runs_of_one_name(tmp_path):
-    processes = [start(*UNMEASURED, "--epochs", 1, "--run-dir", tmp_path / "run") for _ in range(2)]
+    processes = [start(*SHORT, "--epochs", 1, "--run-dir", tmp_path / "run") for _ in range(2)]
     errors = sorted((process.communicate(timeout=300)[1], process.returncode) for process in processes)
     assert sorted(code for _, code in errors) == [0, 2]
     assert [error.count("\n") for error, code in errors if code == 2] == [1]
@@ -424,9 +422,9 @@ def test_two_new_runs_of_one_name(tmp_path):
 @pytest.mark.exact
 def test_the_best_so_far_survives_a_damaged_checkpoint(left_alone, tmp_path):
     """Training repeats the epoch of a best checkpoint that was lost."""
-    arguments = [*SHORT, "--epochs", 6]
+    arguments = [*MEASURED, "--epochs", 6]
     expected, folder = left_alone(*arguments), tmp_path / "run"
-    assert run(*SHORT, "--epochs", 5, "--run-dir", folder) == 0
+    assert run(*MEASURED, "--epochs", 5, "--run-dir", folder) == 0
     for path in (folder / "checkpoints").glob("epoch_0005*"):
         cut(path)
     assert run("--resume", folder, "--epochs", 6) == 0

@@ -236,7 +236,7 @@ def test_handwriting_is_read_collected_and_trains(page, open_page, somewhere, ca
             sides = [np.ptp(places) + 1 for places in np.nonzero(digit)]
             assert digit.max() > 200 and max(sides) == 20
     assert load("mine.npz").image_shape == (28, 28, 1)
-    short = [*QUICK, "--steps-per-epoch", "10", "--epochs", "1", "--batch-size", "8", "--no-validation"]
+    short = [*QUICK, "--steps-per-epoch", "10", "--epochs", "1", "--batch-size", "8"]
     assert train.main([*(word.replace("digits", "mine.npz") for word in short)]) == 0
 
 
@@ -272,7 +272,7 @@ def test_the_numbers_are_centered_as_in_mnist(page, open_page, mnist_path):
 
 
 def test_a_run_has_its_film(open_page, somewhere):
-    arguments = [*QUICK, "--steps-per-epoch", "1", "--epochs", "2", "--no-validation", "--quiet"]
+    arguments = [*QUICK, "--steps-per-epoch", "1", "--epochs", "2", "--quiet"]
     assert train.main([*arguments, "--name", "one"]) == program.main(["page", "runs/one"]) == 0
     browser = open_page(somewhere / "runs" / "one" / "page.html")
     assert browser.find_element("id", "film-epoch").text == "Epoch 2"

@@ -19,8 +19,8 @@ def add_command(commands) -> None:
     parser.add_argument("--format", choices=FORMATS, required=True, help=text)
     batch = "number of images in a batch (default: any number)"
     parser.add_argument("--batch-size", type=whole_number(1, 65_536), metavar="N", help=batch)
-    output = "path of the file, or for saved_model of a new folder (default: exported and the suffix of the "
-    output += "format, in RUN if RUN is given)"
+    output = "path of the file; for saved_model, path of a new folder (default: exported_saved_model, or "
+    output += "exported with the suffix of the format; in RUN if RUN is given)"
     parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_export)
 

@@ -20,7 +20,7 @@ def add_command(commands) -> None:
     about = "show the samples of all epochs of a run as an animation"
     parser = commands.add_parser("film", help=about, allow_abbrev=False)
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run, finished or not")
-    output = "path of the animation (.gif or .webp), or of a picture with a column for each epoch (.png) "
+    output = "path of the animation (.gif or .webp), or of a picture with at most 12 epochs (.png) "
     output += "(default: film.gif in RUN)"
     parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_film)
@@ -39,7 +39,7 @@ def _film(options: argparse.Namespace) -> None:
         else:
             content, damaged = encode_film(pictures, output.suffix)
     if content is None:
-        raise UsageError(f"{folder.samples} has no pictures of epochs")
+        raise UsageError(f"{folder.samples} has no pictures of epochs that can be read: use another run")
     for picture, error in damaged.items():
         warnings.warn(f"{picture} is left out of {output.name}: {error}", Notice, stacklevel=2)
     with hold(folder.path, output):

@@ -12,12 +12,12 @@ from ..runs import RunFolder
 from .program import shorten, usage_errors
 from .runs import Source, add_run, hold, load_source
 
-DIGITS = [28, 28, 1]  # the shape of the images that the classifier of digits reads
+SHAPE_OF_DIGITS, DIGITS = [28, 28, 1], "0123456789"
 
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
-    about = "make a web page that runs the generator, without a network"
+    about = "make a web page that runs the generator offline"
     parser = commands.add_parser("page", help=about, allow_abbrev=False)
     add_run(parser)
     output = "path of the page (default: page.html, in RUN if RUN is given)"
@@ -41,12 +41,13 @@ def _page(options: argparse.Namespace) -> None:
 
 
 def _choose_reader(options: argparse.Namespace, source: Source) -> keras.Model | None:
-    """Returns the classifier of digits, if the generator seems to draw digits."""
-    data = (
-        RunFolder(options.folder).read_whole_config()["data"] if options.folder else {"image_shape": DIGITS}
-    )
-    has_digits = all(name in "0123456789" for name in source.class_names or ())
-    if data["image_shape"] != DIGITS or not has_digits:
+    """Returns the classifier of digits, if the generator draws digits as far as the run says."""
+    data = {"image_shape": SHAPE_OF_DIGITS, "name": "mnist"}
+    if options.folder:
+        data = RunFolder(options.folder).read_whole_config()["data"]
+    names = source.class_names or [str(label) for label in range(source.num_classes or 0)]
+    has_digits = set(names) <= set(DIGITS) if names else data["name"] in ("mnist", "digits")
+    if data["image_shape"] != SHAPE_OF_DIGITS or not has_digits:
         return None
     classifier = load_classifier("mnist")
-    return keras.Sequential([keras.Input(DIGITS), *classifier.body.layers, classifier.head])
+    return keras.Sequential([keras.Input(SHAPE_OF_DIGITS), *classifier.body.layers, classifier.head])

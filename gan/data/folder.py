@@ -45,9 +45,9 @@ def load_image_folder(
     otherwise three. The pictures of deeper subfolders belong to the class of the first subfolder. Hidden
     files, files of other types and the folders of runs are ignored.
 
-    One picture in five is a test image. The SHA-256 of its file name decides this, so a new file or another
-    folder moves no other file between the two sets. Only if no picture of a class would be left for the
-    training, all pictures of this class are training images.
+    One picture in five is a test image. The SHA-256 of its file name decides this, so a file stays in
+    its set when you add other files or move the file to another folder. Exception: if all pictures of a class
+    would be test images, all of them are training images.
 
     Args:
         folder: the folder. If it only contains one folder and no pictures, that folder is used.

@@ -50,7 +50,7 @@ class Facts(NamedTuple):
 
 
 def most_common_side(paths: Sequence[Path]) -> int:
-    """Returns the most common shorter side. Larger sides count as LARGEST_DEFAULT, the largest result."""
+    """Returns the most common shorter side of the pictures, from 4 to 64. A longer side counts as 64."""
 
     def side(path: Path) -> int | None:
         try:
@@ -66,9 +66,10 @@ def most_common_side(paths: Sequence[Path]) -> int:
 
 
 def read_pictures(folder: Path, paths: Sequence[Path], how: HowToFit, verbose: int) -> tuple:
-    """Decodes pictures. If this is slow, saves the result where Keras keeps its data.
+    """Decodes pictures, or loads the result of an earlier call. Saves the result if decoding is slow.
 
-    Each folder has one such file. The file is valid as long as no name, size or time of a picture changes.
+    Keras's cache folder has one such file for each folder. The file is valid as long as `how` and the name,
+    size and time of every picture stay the same.
 
     Args:
         folder: the folder of the pictures.

@@ -28,9 +28,9 @@ def describe_network(network: keras.Model) -> dict:
         is an array is base64: the key ends in "16" or "32", the number of bits of a float.
 
     Raises:
-        ValueError: with a message of one line, if `kernels.js` lacks a layer of the network.
+        ValueError: with a message of one line, if `kernels.js` lacks a layer, an activation or an option.
     """
-    nodes, numbers = [], {}  # of the nodes, by the id of the tensor
+    nodes, numbers = [], {}  # numbers: the index of the node, by the id of its tensor
     for tensor in network.inputs:
         numbers[id(tensor)] = len(nodes)
         nodes.append({"op": "input", "inputs": [], "shape": list(tensor.shape[1:])})
@@ -108,7 +108,8 @@ def _describe_convolution(layer: keras.Layer) -> list[dict]:
     changed = [name for name, value in plain.items() if getattr(layer, name, value) not in (value, 1)]
     if changed or layer.padding not in ("same", "valid"):
         raise ValueError(
-            f"The layer {layer.name} has {', '.join(changed) or 'a padding'} that cannot be exported"
+            f"The layer {layer.name} cannot be exported with this {', '.join(changed) or 'padding'}. "
+            "Accepted: dilation_rate 1, groups 1, no output_padding, padding same or valid"
         )
     op = "transposed_convolution" if is_transposed else "convolution"
     sizes = {"size": list(layer.kernel_size), "strides": list(layer.strides), "padding": layer.padding}
@@ -138,7 +139,7 @@ def _describe_combination(layer: layers.Add | layers.Multiply) -> list[dict]:
     for one in layer.input:
         if tuple(one.shape[1:]) not in (whole, (*[1] * (len(whole) - 1), whole[-1])):
             raise ValueError(
-                f"The layer {layer.name} combines inputs of unlike shapes, so it cannot be exported"
+                f"The layer {layer.name} must combine inputs of equal shapes, or of shape (1, 1, channels)"
             )
     return [{"op": type(layer).__name__.lower()}]
 

@@ -1,4 +1,4 @@
-"""Makes a web page that contains a generator, and runs it without a network."""
+"""Makes a web page that contains a generator, and runs the generator offline."""
 
 import base64
 import html
@@ -75,10 +75,12 @@ def make_page(
 
 
 def encode_frames(samples: Path) -> list[tuple[int, str]]:
-    """Returns pictures of epochs for `make_page`: the number of each epoch, and an address with the picture.
+    """Returns at most 24 epochs for `make_page`: the number of each epoch, and its picture as a data URL.
+
+    Leaves out damaged pictures.
 
     Args:
-        samples: the folder `samples` of a run. Chooses some of many epochs, and leaves out damaged pictures.
+        samples: the folder `samples` of a run.
     """
     pictures = [*find_numbered(samples, ".png").items()]
     chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_FRAMES)).round().astype(int)

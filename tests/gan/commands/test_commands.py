@@ -24,7 +24,7 @@ from gan.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("somewhere")
 
-SHORT = [*QUICK, "--steps-per-epoch", "2", "--epochs", "2", "--quiet"]
+SHORT = [*QUICK, "--validation", "--steps-per-epoch", "2", "--epochs", "2", "--quiet"]
 
 
 @pytest.fixture(scope="module")

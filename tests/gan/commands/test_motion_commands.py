@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("somewhere")
 def runs(tmp_path_factory):
     """Makes a folder with a conditional run and a run without labels, of two epochs."""
     folder = tmp_path_factory.mktemp("runs")
-    short = [*QUICK, "--steps-per-epoch", "1", "--epochs", "2", "--quiet", "--no-validation"]
+    short = [*QUICK, "--steps-per-epoch", "1", "--epochs", "2", "--quiet"]
     for name, more in {"one": [], "bare": ["--unconditional"]}.items():
         assert train.main([*short, *more, "--run-dir", str(folder / name)]) == 0
     return folder
