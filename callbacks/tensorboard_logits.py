@@ -34,7 +34,7 @@ class TensorBoardLogits(keras.callbacks.Callback):
             [-1, 1], (count, height, width, channels). Labels are integers (count,), or None for a model
             without classes. The generated images get the same labels.
         test_data: the same for test images. None: no histogram of test images.
-        count: number of images for each histogram. The first images are used.
+        count: number of images for each histogram. They are evenly spread over the data.
         every_n_epochs: number of epochs from one histogram to the next, at least 1.
         seed: seed of the latents.
 
@@ -85,7 +85,9 @@ class TensorBoardLogits(keras.callbacks.Callback):
         self.writer.close()
 
     def _prepare(self, images: np.ndarray, labels: np.ndarray | None) -> tuple:
-        images = np.asarray(images[: self.count])
+        # Evenly spread, because the images of a folder are sorted by class.
+        rows = np.linspace(0, len(images) - 1, min(len(images), self.count)).astype(int)
+        images = np.asarray(images)[rows]
         images = images[..., np.newaxis] if images.ndim == 3 else images
         check_pictures("`training_data` and `test_data`", images)
         check_range(images)
@@ -96,7 +98,7 @@ class TensorBoardLogits(keras.callbacks.Callback):
                 "A model with classes needs labels in `training_data` and `test_data`. Received: None. "
                 "Give (images, labels)"
             )
-        return images, np.asarray(labels[: self.count], np.int32)
+        return images, np.asarray(labels, np.int32)[rows]
 
     def _write(self, epochs_done: int) -> None:
         logits = {name: self._judge(*data) for name, data in self.real.items()}

@@ -5,7 +5,6 @@ does not use TensorFlow.
 """
 
 import io
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -237,12 +236,11 @@ def encode_film(paths: Sequence[Path], suffix: str) -> tuple[bytes | None, dict[
             except Exception as error:  # Pillow raises errors of many kinds for damaged files
                 damaged[path] = error
 
-    frames = read_all()
-    first = next(frames, None)
-    if first is None:
+    count = sum(1 for _ in read_all())  # twice: one frame at a time is in memory
+    if not count:
         return None, damaged
-    frames, times = itertools.chain([first], frames), (MILLISECONDS_OF_EPOCH, MILLISECONDS_OF_END)
-    return encode_animation(frames, len(paths), suffix, *times), damaged
+    times = MILLISECONDS_OF_EPOCH, MILLISECONDS_OF_END
+    return encode_animation(read_all(), count, suffix, *times), damaged
 
 
 def read_picture(path: Path) -> np.ndarray:

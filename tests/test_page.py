@@ -18,7 +18,6 @@ from conftest import QUICK
 from gan import __main__ as program
 from gan import build_generator
 from gan.data import load
-from gan.exports.nodes import round_weights
 from gan.exports.page import make_page
 from gan.images import to_float
 from gan.metrics import load_classifier
@@ -66,6 +65,13 @@ def wait_until(browser, script):
     while not browser.execute_script(script):
         assert time.monotonic() < end, f"still false: {script}"
         time.sleep(0.05)
+
+
+def round_weights(network):
+    """Rounds the weights to float16, as the page has them. It has batch norm in float32."""
+    for layer in network.layers:
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([weight.astype(np.float16) for weight in layer.get_weights()])
 
 
 def pixels_of(browser, canvas):
@@ -149,6 +155,11 @@ def test_the_controls_of_the_drawing(page, open_page):
     click(browser, "plane")  # in its center
     wait_until(browser, "return waiting.size === 0 && !plane.isBusy")
     assert 0.45 < browser.execute_script("return plane.across") < 0.55
+    drag(browser, "plane", [(0.5, 0.5), (0.7, 0.3), (0.9, 0.2)])
+    wait_until(browser, "return waiting.size === 0 && !plane.isBusy")
+    assert browser.execute_script("return [plane.across, plane.down]") == pytest.approx(
+        [0.98, 0.14], abs=0.02
+    )
     click(browser, "new-latents")
     wait_until(browser, "return waiting.size === 0 && !plane.isBusy")
     assert not np.array_equal(pixels_of(browser, "picture"), before)
@@ -188,17 +199,23 @@ def test_every_control_has_a_name_and_takes_the_focus(page, open_page):
     assert expected <= reached
 
 
-def draw_digit(browser, points):
-    """Draws a line with the mouse through points in 0..1 of the pad."""
+def drag(browser, identity, points, kind="mouse"):
+    """Drags the mouse or a finger through points in 0..1 of an element."""
     from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
 
-    pad = browser.find_element("id", "pad")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
-    places = [(int((x - 0.5) * pad.size["width"]), int((y - 0.5) * pad.size["height"])) for x, y in points]
-    actions = ActionChains(browser, duration=20).move_to_element_with_offset(pad, *places[0]).click_and_hold()
+    one = browser.find_element("id", identity)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", one)
+    places = [(int((x - 0.5) * one.size["width"]), int((y - 0.5) * one.size["height"])) for x, y in points]
+    actions = ActionChains(browser, duration=20, devices=[PointerInput(kind, kind)])
+    actions.move_to_element_with_offset(one, *places[0]).click_and_hold()
     for place in places[1:]:
-        actions = actions.move_to_element_with_offset(pad, *place)
+        actions.move_to_element_with_offset(one, *place)
     actions.release().perform()
+
+
+def draw_digit(browser, points, kind="mouse"):
+    drag(browser, "pad", points, kind)
     wait_until(browser, "return waiting.size === 0")
 
 
@@ -238,6 +255,19 @@ def test_handwriting_is_read_collected_and_trains(page, open_page, somewhere, ca
     assert load("mine.npz").image_shape == (28, 28, 1)
     short = [*QUICK, "--steps-per-epoch", "10", "--epochs", "1", "--batch-size", "8"]
     assert train.main([*(word.replace("digits", "mine.npz") for word in short)]) == 0
+
+
+def test_a_finger_draws_too(page, open_page):
+    browser = open_page(page)
+    draw_digit(browser, HAND[7], "touch")
+    assert browser.find_element("id", "reading").text.startswith("It reads 7, and is ")
+
+
+def test_a_mouse_button_that_was_pressed_outside_draws_nothing(page, open_page):
+    browser = open_page(page)
+    draw_digit(browser, [(0.5, -0.2), (0.5, 0.5), (0.4, 0.6)])
+    assert browser.find_element("id", "reading").text == "Nothing is drawn yet."
+    assert pixels_of(browser, "pad")[..., :3].max() == 0
 
 
 def test_the_keyboard_draws_too(page, open_page):
@@ -284,6 +314,17 @@ def test_a_run_has_its_film(open_page, somewhere):
     wait_until(browser, "return element('film-epoch').textContent === 'Epoch 0'")
     click(browser, "play")
     assert browser.find_element("id", "play").get_attribute("aria-pressed") == "false"
+    reduced = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", reduced)
+    try:
+        before = browser.find_element("id", "film-epoch").text
+        click(browser, "play")
+        time.sleep(0.8)  # without reduced motion, two pictures
+        assert browser.find_element("id", "film-epoch").text == before
+        wait_until(browser, f"return element('film-epoch').textContent !== '{before}'")
+        click(browser, "play")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_other_pictures_have_no_hand(open_page, somewhere):
@@ -323,6 +364,45 @@ UNSUPPORTED = {
     "an activation": (keras.layers.Activation("gelu", name="bent"), "The activation gelu of the layer bent"),
     "a limit": (keras.layers.ReLU(6, name="relu6"), "The layer relu6 has a threshold or a limit"),
 }
+
+
+def build_with_operation():
+    latents = keras.Input((16,))
+    return keras.Model(latents, keras.layers.Reshape((4, 4, 1))(keras.ops.tanh(latents)))
+
+
+def build_with_one_layer_twice():
+    latents, dense = keras.Input((16,)), keras.layers.Dense(16, name="twice")
+    return keras.Model(latents, keras.layers.Reshape((4, 4, 1), name="last")(dense(dense(latents))))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="mine")
+        self.dense, self.reshape = keras.layers.Dense(16), keras.layers.Reshape((4, 4, 1))
+
+    def call(self, latents):
+        return self.reshape(self.dense(latents))
+
+
+def build_subclassed():
+    network = Subclassed()
+    network(np.zeros((1, 4), np.float32))
+    return network
+
+
+UNLIKE = {
+    "an operation": (build_with_operation, "The operation tanh"),
+    "a layer twice": (build_with_one_layer_twice, "uses twice: use each layer once"),
+    "a subclass": (build_subclassed, r"The network mine \(Subclassed\) cannot be exported"),
+}
+
+
+@pytest.mark.parametrize("build, message", UNLIKE.values(), ids=UNLIKE)
+def test_networks_of_other_structures_get_one_line(build, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make_page("Test", build())
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("layer, message", UNSUPPORTED.values(), ids=UNSUPPORTED)

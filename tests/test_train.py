@@ -169,8 +169,8 @@ def test_data_of_ones_own(somewhere):
     assert keras.models.load_model(folder.generator).output_shape == (None, 16, 12, 3)
 
 
-@pytest.mark.parametrize("count, steps", [(settings.SMALL_DATASET, 96), (400, settings.STEPS_FOR_SMALL)])
-def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
+@pytest.mark.parametrize("count, steps", [(settings.SMALL_DATASET, 96), (9999, 500), (1000, 500), (399, 192)])
+def test_an_epoch_is_one_pass_of_a_large_set_or_at_most_50_of_a_small_one(count, steps):
     dataset = Dataset("mine", "mine", np.zeros((count, 1, 1, 1), np.uint8))
     chosen = settings.Settings.new({"batch_size": 100}, dataset)
     assert chosen.steps_per_epoch == steps
@@ -181,7 +181,8 @@ def test_an_epoch_is_one_pass_of_a_large_set_in_whole_executions(count, steps):
     [
         (3000, {}, 30),  # the recipe's, because 30 epochs of 500 steps of 32 images are 160 passes
         (800, {}, 10),
-        (8, {}, 1),
+        (164, {}, 4),  # of 256 steps
+        (32, {}, 4),  # of 48 steps
         (800, {"steps_per_epoch": 1000}, 5),
         (800, {"epochs": 30}, 30),
         (800, {"minutes": 1}, None),

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..files import find_numbered, write_whole
 from ..images import encode_film, encode_png
 from ..notice import Notice
-from ..reports.comparison import draw_epochs
+from ..reports.comparison import MOST_EPOCHS_SHOWN, draw_epochs
 from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors
 from .runs import hold
@@ -36,6 +36,7 @@ def _film(options: argparse.Namespace) -> None:
         pictures = [*find_numbered(folder.samples, ".png").values()]
         if output.suffix == ".png":
             content, damaged = encode_png(draw_epochs(folder)), {}
+            pictures = pictures[:MOST_EPOCHS_SHOWN]
         else:
             content, damaged = encode_film(pictures, output.suffix)
     if content is None:

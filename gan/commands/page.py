@@ -31,13 +31,19 @@ def _page(options: argparse.Namespace) -> None:
     classes = source.class_names or [str(label) for label in range(source.num_classes or 0)] or None
     with usage_errors():
         film = encode_frames(RunFolder(options.folder).samples) if options.folder else []
-        title = options.folder.resolve().name if options.folder else "Handwritten digits"
+        title = _make_printable(options.folder) if options.folder else "Handwritten digits"
         origin = "Made with fit-gan: python -m gan page."  # without the path of the run, which may be private
-        page = make_page(title, source.generator, classes, _choose_reader(options, source), film, origin)
+        reader = _choose_reader(options, source)
+        page = make_page(title, source.generator, classes, reader, film, origin).encode()
     with hold(options.folder, output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(output, page.encode())
-    print(f"{len(page.encode()) / 1e6:.1f} MB: {shorten(output)} (open it in a browser)")
+        write_whole(output, page)
+    print(f"{len(page) / 1e6:.1f} MB: {shorten(output)} (open it in a browser)")
+
+
+def _make_printable(folder: Path) -> str:
+    """Returns the name of a folder. Replaces bytes that are not UTF-8."""
+    return folder.resolve().name.encode(errors="replace").decode()
 
 
 def _choose_reader(options: argparse.Namespace, source: Source) -> keras.Model | None:

@@ -121,12 +121,13 @@ def load_gan(path: Path) -> GAN:
     return model
 
 
-def load_dataset(folder: RunFolder, source: str | None = None) -> Dataset:
+def load_dataset(folder: RunFolder, source: str | None = None, verbose: int = 1) -> Dataset:
     """Loads the data of a run.
 
     Args:
         folder: the run.
         source: the name or path of the data. None: as in config.json.
+        verbose: 0 shows no progress bar.
 
     Raises:
         UsageError: if the data are missing, or if the run was trained on other data.
@@ -134,7 +135,8 @@ def load_dataset(folder: RunFolder, source: str | None = None) -> Dataset:
     with usage_errors(after=ADVICE):
         config = folder.read_whole_config()
         settings = complete(config["settings"])
-        dataset = load(source or settings["dataset"], **{name: settings[name] for name in SCALING})
+        scaling = {name: settings[name] for name in SCALING}
+        dataset = load(source or settings["dataset"], **scaling, verbose=verbose)
     if dataset.checksum != config["data"]["checksum"] and dataset.source == settings["dataset"]:
         counts = (
             f"{config['data'].get('images')} training images at the start, {len(dataset.train_images)} now"

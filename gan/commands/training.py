@@ -117,8 +117,11 @@ def _prepare_resumed(options: argparse.Namespace) -> Job:
         )
     with usage_errors():
         stored, before = folder.read_whole_config(), folder.read_settings()
-        settings = before.resume(given_settings(options))
-    dataset = load_dataset(folder, settings.dataset)
+        given = given_settings(options)
+        if "start_from" in given:
+            given["start_from"] = _absolute(given["start_from"])
+        settings = before.resume(given)
+    dataset = load_dataset(folder, settings.dataset, verbose=not options.quiet)
     tell_of_other_machine(stored)
     settings = dataclasses.replace(settings, dataset=dataset.source)
     config = describe_run(settings, dataset) | {"data": stored["data"]}

@@ -56,12 +56,14 @@ class Dataset:
         return self.num_classes is not None and self.num_classes > 1
 
     def first_images(self, num_classes: int | None) -> np.ndarray:
-        """Returns the first 100 training images, or with `num_classes` the first 10 of each class.
+        """Returns 100 training images, evenly spread, or with `num_classes` the first 10 of each class.
 
         If a class has fewer than 10 images, black images replace the missing images.
         """
         if num_classes is None:
-            return self.train_images[:100]
+            # Evenly spread, because the images of a folder are sorted by class.
+            count = len(self.train_images)
+            return self.train_images[np.linspace(0, count - 1, min(count, 100)).astype(int)]
         rows = np.zeros((num_classes, 10, *self.image_shape), np.uint8)
         for label, row in enumerate(rows):
             found = self.train_images[self.train_labels == label][:10]

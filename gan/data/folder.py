@@ -104,7 +104,9 @@ def _find_files(folder: Path) -> tuple[list[_File], collections.Counter, int]:
             continue
         class_name = unicodedata.normalize("NFC", part.name) if part.is_dir() else None
         for path in _walk(part, others) if part.is_dir() else [part]:
-            if path.suffix.lower() in SUFFIXES:
+            if path.exists() and not path.is_file():  # for example a named pipe, which would block
+                others["not a file"] += 1
+            elif path.suffix.lower() in SUFFIXES:
                 files.append(_File(path, path.relative_to(top).as_posix(), class_name))
             else:
                 others[path.suffix.lower() or "without a suffix"] += 1

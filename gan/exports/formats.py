@@ -35,8 +35,8 @@ def export_generator(generator: keras.Model, path: Path, name: str, batch_size: 
         batch_size: number of images in a batch. None: any number.
 
     Raises:
-        ValueError: with a message of one line, if a package is missing, if a folder exists, or if the format
-            has no fixed batch size. Nothing is written then.
+        ValueError: with a message of one line, if a package is missing, if a folder exists, if the format
+            has no fixed batch size, or if the format cannot hold the generator. Nothing is written then.
 
     Example:
 
@@ -71,11 +71,17 @@ def export_generator(generator: keras.Model, path: Path, name: str, batch_size: 
     more["input_signature"] = [signature] if len(signature) == 2 else signature
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras 3.15 asks NumPy for `np.object` before ONNX
-        if suffix:
-            with whole_file(path) as temporary:
-                generator.export(temporary, **more)
-        else:
-            _export_folder(generator, path, more)
+        try:
+            if suffix:
+                with whole_file(path) as temporary:
+                    generator.export(temporary, **more)
+            else:
+                _export_folder(generator, path, more)
+        except OSError:
+            raise
+        except Exception as error:  # the converters raise errors of many kinds
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"The format {name} cannot hold this generator: {reason}") from error
 
 
 def _export_folder(generator: keras.Model, path: Path, more: dict) -> None:

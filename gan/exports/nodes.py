@@ -30,6 +30,7 @@ def describe_network(network: keras.Model) -> dict:
     Raises:
         ValueError: with a message of one line, if `kernels.js` lacks a layer, an activation or an option.
     """
+    _check_structure(network)
     nodes, numbers = [], {}  # numbers: the index of the node, by the id of its tensor
     for tensor in network.inputs:
         numbers[id(tensor)] = len(nodes)
@@ -38,7 +39,7 @@ def describe_network(network: keras.Model) -> dict:
     for layer in network.layers:
         if isinstance(layer, layers.InputLayer):
             continue
-        inputs = [last] if is_chain else [numbers[id(tensor)] for tensor in _inputs_of(layer)]
+        inputs = [last] if is_chain else _find_inputs(layer, numbers)
         last = inputs[0]
         for node in _describe_layer(layer):
             nodes.append(node | {"inputs": inputs, "shape": list(layer.output.shape[1:])})
@@ -47,20 +48,28 @@ def describe_network(network: keras.Model) -> dict:
     return {"nodes": nodes, "output": last if is_chain else numbers[id(network.outputs[0])]}
 
 
-def round_weights(network: keras.Model) -> None:
-    """Rounds the weights of a network to the values that `describe_network` writes."""
-    for layer in network.layers:
-        if not isinstance(layer, layers.BatchNormalization):
-            layer.set_weights([weight.astype(np.float16) for weight in layer.get_weights()])
-
-
-def _inputs_of(layer: keras.Layer) -> list[keras.KerasTensor]:
-    try:
-        return keras.tree.flatten(layer.input)
-    except (AttributeError, ValueError) as error:
+def _check_structure(network: keras.Model) -> None:
+    if isinstance(network, keras.Sequential):
+        return
+    operations = getattr(network, "operations", None)  # only a functional model has them
+    if operations is None:
         raise ValueError(
-            f"The network uses the layer {layer.name} twice, so it cannot be exported"
-        ) from error
+            f"The network {network.name} ({type(network).__name__}) cannot be exported. Accepted: functional "
+            "and sequential models"
+        )
+    others = [one.name for one in operations if not isinstance(one, keras.Layer)]
+    if others:
+        raise ValueError(f"The operation {others[0]} cannot be exported. Use a layer instead")
+
+
+def _find_inputs(layer: keras.Layer, numbers: dict[int, int]) -> list[int]:
+    """Returns the indices of the nodes that a layer reads."""
+    inputs = [numbers.get(id(tensor)) for tensor in keras.tree.flatten(layer.input)]
+    if None in inputs:
+        raise ValueError(
+            f"The layer {layer.name} reads a layer that the network uses twice: use each layer once"
+        )
+    return inputs
 
 
 def _describe_layer(layer: keras.Layer) -> list[dict]:

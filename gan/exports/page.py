@@ -87,10 +87,10 @@ def encode_frames(samples: Path) -> list[tuple[int, str]]:
     frames = []
     for epoch, path in (pictures[number] for number in chosen):
         try:
-            picture = read_picture(path)
-        except Exception:  # Pillow raises errors of many kinds for damaged files
+            picture = encode_webp(read_picture(path))
+        except Exception:  # Pillow raises errors of many kinds for damaged files, and for very high pictures
             continue
-        content = base64.b64encode(encode_webp(picture)).decode()
+        content = base64.b64encode(picture).decode()
         frames.append((epoch, f"data:image/webp;base64,{content}"))
     return frames
 

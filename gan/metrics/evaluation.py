@@ -119,7 +119,9 @@ def evaluate(
     samples = _Measured(network, drawn, labels if has_classes else None)
     real = take(dataset.train_images, dataset.train_labels, order[:count])
     train = take(dataset.train_images, dataset.train_labels, order[count : 2 * count])
-    test = take(test_images, test_labels, slice(count)) if has_test else None
+    # Not the first ones, because the test images of a folder are sorted by class.
+    some = np.linspace(0, len(test_images) - 1, count).astype(int) if has_test else None
+    test = take(test_images, test_labels, some) if has_test else None
 
     say("Comparing the features of samples and real images")
     report = {"samples": count, "seed": seed, "network": {"name": _describe_network(network, dataset)}}

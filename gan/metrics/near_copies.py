@@ -25,20 +25,27 @@ def find_nearest(
         shape (count, neighbors).
     """
     neighbors = min(neighbors, len(training_images))
-    columns = training_images.reshape(len(training_images), -1).astype(np.float32)
-    squares = np.einsum("ij,ij->i", columns, columns)  # without a second array of this size
+    columns = training_images.reshape(len(training_images), -1)
+    # Floats need four times the memory of pixels, so only some training images become floats at once.
+    parts = np.array_split(columns, math.ceil(columns.size / VALUES_AT_ONCE))
     rows_at_once = max(1, min(ROWS_AT_ONCE, VALUES_AT_ONCE // (neighbors * columns.shape[1])))
     indices, distances = [], []
     for part in np.array_split(images, math.ceil(len(images) / rows_at_once)):
         rows = part.reshape(len(part), -1).astype(np.float32)
-        squared = squares - 2.0 * (rows @ columns.T)  # the square of the row does not change the order
+        squared = np.concatenate([_square_distances(rows, some.astype(np.float32)) for some in parts], axis=1)
         found = np.argpartition(squared, neighbors - 1, axis=1)[:, :neighbors]
         # `squared` is a small difference of large numbers, so it is inexact. Compute the distances directly.
-        exact = np.sqrt(((columns[found] - rows[:, np.newaxis]) ** 2).sum(2))
+        exact = np.sqrt(((columns[found].astype(np.float32) - rows[:, np.newaxis]) ** 2).sum(2))
         order = exact.argsort(1, kind="stable")
         indices.append(np.take_along_axis(found, order, 1))
         distances.append(np.take_along_axis(exact, order, 1))
     return np.concatenate(indices), np.concatenate(distances)
+
+
+def _square_distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Returns the squared distances, less the square of each row, which does not change the order."""
+    squares = np.einsum("ij,ij->i", columns, columns)  # without a second array of this size
+    return squares - 2.0 * (rows @ columns.T)
 
 
 def find_near_copies(distances: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..penalties import recommended_weight
 from ..recipes import RECIPES, Recipe
 
 SMALL_DATASET = 10_000  # a dataset with fewer images has STEPS_FOR_SMALL steps in an epoch, not one pass
-STEPS_FOR_SMALL = 500
+STEPS_FOR_SMALL, PASSES_OF_EPOCH = 500, 50  # an epoch of a small dataset is the shorter of the two
 # A run makes at most this many passes over the images by default. After more passes over few images, the
 # generator copies the training images (docs/own-images.md).
 PASSES = 200
@@ -81,8 +81,8 @@ class Settings(Recipe):
     steps_per_epoch: int = setting(
         STEPS_FOR_SMALL,
         f"train steps in an epoch; a multiple of {STEPS_PER_EXECUTION} is fastest (default: one pass over "
-        f"the data, rounded down to a multiple of {STEPS_PER_EXECUTION}; {STEPS_FOR_SMALL} for fewer than "
-        f"{SMALL_DATASET:,} images)",
+        f"the data, rounded down to a multiple of {STEPS_PER_EXECUTION}; for fewer than {SMALL_DATASET:,} "
+        f"images {STEPS_FOR_SMALL} steps, but at most {PASSES_OF_EPOCH} passes)",
         COUNT,
         group="length",
     )
@@ -117,10 +117,7 @@ class Settings(Recipe):
             values["conditional"] = False
         if values["penalty_weight"] is None:
             values["penalty_weight"] = _default_weight(values["penalty"], dataset.image_shape)
-        one_pass = count // values["batch_size"]
-        one_pass -= one_pass % STEPS_PER_EXECUTION if one_pass > STEPS_PER_EXECUTION else 0
-        one_epoch = STEPS_FOR_SMALL if count < SMALL_DATASET else max(1, one_pass)
-        values = {"steps_per_epoch": one_epoch} | values
+        values = {"steps_per_epoch": _choose_steps(count, values["batch_size"])} | values
         if not given.keys() & {"epochs", "minutes"}:
             most = PASSES * count // (values["steps_per_epoch"] * values["batch_size"])
             values["epochs"] = min(values["epochs"], max(1, most))
@@ -210,6 +207,16 @@ class Settings(Recipe):
 
 MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from")
 TEXTS = {"dataset": "NAME|PATH", "background": "COLOR", "start_from": "RUN"}  # settings that are any text
+
+
+def _choose_steps(count: int, batch_size: int) -> int:
+    """Returns the steps of an epoch: one pass, or for a small dataset the smaller of 500 and 50 passes."""
+    steps = count // batch_size
+    if count < SMALL_DATASET:
+        steps = PASSES_OF_EPOCH * count // batch_size
+        if steps >= STEPS_FOR_SMALL:
+            return STEPS_FOR_SMALL
+    return steps - steps % STEPS_PER_EXECUTION if steps > STEPS_PER_EXECUTION else max(1, steps)
 
 
 def _default_weight(penalty: str, image_shape: tuple[int, int, int]) -> float:

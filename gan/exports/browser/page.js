@@ -227,6 +227,7 @@ const readable = { willReadFrequently: true };
 const SIDE = 28, INNER = 20, PEN = 20, STEP = 10;
 const pen = { x: 140, y: 140, isDown: false };
 const collection = [];
+let readings = 0; // counts the calls of readDigit
 
 // Averages the pixels under each new pixel: (rows, columns) floats to (newRows, newColumns).
 function shrink(pixels, rows, columns, newRows, newColumns) {
@@ -284,10 +285,11 @@ function readPad() {
 }
 
 async function readDigit() {
-  const digit = readPad();
+  const digit = readPad(), reading = ++readings;
   let chances = new Array(10).fill(0);
   if (digit) {
     const logits = await compute("classifier", Float32Array.from(digit, (pixel) => pixel / 127.5 - 1));
+    if (reading !== readings) return; // the drawing has changed
     const powers = Array.from(logits, (logit) => Math.exp(logit - Math.max(...logits)));
     chances = powers.map((power) => power / powers.reduce((a, b) => a + b));
   }
@@ -432,11 +434,15 @@ function setUpHand() {
   const pad = element("pad");
   pad.onpointerdown = (event) => {
     pad.setPointerCapture(event.pointerId);
+    pen.isDrawing = true; // not a button that was pressed elsewhere
     [pen.x, pen.y] = penAt(event);
     drawLine(pen.x, pen.y);
   };
-  pad.onpointermove = (event) => event.buttons && drawLine(...penAt(event));
-  pad.onpointerup = readDigit;
+  pad.onpointermove = (event) => pen.isDrawing && drawLine(...penAt(event));
+  pad.onpointerup = pad.onpointercancel = () => {
+    pen.isDrawing = false;
+    readDigit();
+  };
   pad.onkeydown = movePen;
   pad.onfocus = pad.onblur = showPen;
   element("clear").onclick = clearPad;

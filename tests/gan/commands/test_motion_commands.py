@@ -101,12 +101,24 @@ def test_a_film_shows_every_epoch(runs, capsys):
     assert size_of("strip.png")[0] == 3 * 60 - 4
 
 
+def test_a_strip_of_many_epochs_says_how_many_it_shows(runs, somewhere, capsys):
+    shutil.copytree(runs / "one", somewhere / "long")
+    for epoch in range(3, 20):
+        shutil.copy("long/samples/epoch_0002.png", f"long/samples/epoch_{epoch:04}.png")
+    assert run("film", "long", "--output", "strip.png") == 0
+    assert capsys.readouterr().out == "12 epochs: strip.png\n"
+    assert size_of("strip.png")[0] == 12 * 60 - 4
+
+
 def test_a_film_leaves_out_damaged_pictures(runs, somewhere, capsys):
     shutil.copytree(runs / "one", somewhere / "hurt")
     (somewhere / "hurt" / "samples" / "epoch_0001.png").write_bytes(b"x")
     assert run("film", "hurt") == 0
     output = capsys.readouterr()
     assert output.out == "2 epochs: hurt/film.gif\n"
+    with Image.open("hurt/film.gif") as film:
+        film.seek(1)
+        assert film.info["duration"] == 2000  # the last picture stays longer
     assert "hurt/samples/epoch_0001.png is left out of film.gif: " in output.err
     shutil.rmtree(somewhere / "hurt" / "samples")
     assert run("film", "hurt") == 2

@@ -72,6 +72,19 @@ def test_a_collapsed_generator_is_rated_so():
     assert "\nlabel accuracy" not in format_report(report)
 
 
+def test_some_of_the_test_images_have_all_classes(monkeypatch):
+    """The images of a folder are sorted by class."""
+    monkeypatch.setattr(evaluation, "MOST_IMAGES", 100)
+    digits = load("digits")
+    order = digits.test_labels.argsort(kind="stable")
+    arrays = {"test_images": digits.test_images[order], "test_labels": digits.test_labels[order]}
+    dataset = dataclasses.replace(digits, **arrays)
+    gan = make_memorizer(digits.train_images, 0.02, digits.train_labels, 10)
+    report = evaluation.evaluate(gan.generate, dataset, classifier_for(digits), True, say=lambda line: None)
+    assert report["samples"] == 100
+    assert all(one["fraction"]["real"] > 0.04 for one in report["classes"])
+
+
 def test_each_class_has_its_figures(memorizer):
     classes = memorizer[1]["classes"]
     assert [figures["class"] for figures in classes] == list("0123456789")

@@ -5,10 +5,13 @@ import pytest
 from memorizer import make_memorizer
 
 from gan.data import load
+from gan.metrics import near_copies
 from gan.metrics.near_copies import find_near_copies, find_nearest
 
 
-def test_the_nearest_are_what_brute_force_finds():
+@pytest.mark.parametrize("values_at_once", [1 << 26, 500])
+def test_the_nearest_are_what_brute_force_finds(monkeypatch, values_at_once):
+    monkeypatch.setattr(near_copies, "VALUES_AT_ONCE", values_at_once)
     rng = np.random.default_rng(0)
     images, training = (rng.integers(0, 256, (n, 4, 4, 1), np.uint8) for n in (7, 90))
     indices, distances = find_nearest(images, training, neighbors=5)
