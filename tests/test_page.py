@@ -265,7 +265,7 @@ def test_a_finger_draws_too(page, open_page):
 
 def test_a_mouse_button_that_was_pressed_outside_draws_nothing(page, open_page):
     browser = open_page(page)
-    draw_digit(browser, [(0.5, -0.2), (0.5, 0.5), (0.4, 0.6)])
+    draw_digit(browser, [(-0.03, 0.5), (0.5, 0.5), (0.4, 0.6)])
     assert browser.find_element("id", "reading").text == "Nothing is drawn yet."
     assert pixels_of(browser, "pad")[..., :3].max() == 0
 
