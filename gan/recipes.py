@@ -213,7 +213,7 @@ FEW = Recipe(
     translation=0.125,  # with shifts, 1.2 % of the samples are near-copies; without shifts, 4.4 %
 )
 IMAGES32 = Recipe(
-    epochs=30,  # of 500 steps for few images: 30 to 40 minutes on two CPU cores
+    epochs=30,  # of 500 steps for few images: 40 minutes on two slow CPU cores
     batch_size=32,  # half of the images in a batch, so twice as many updates in the same time
     image_depth=1,  # without it, plain areas have fine hatching; a step takes 1.3 times as long
     translation=0.125,  # few images: without shifts, the discriminator memorizes them
