@@ -187,9 +187,15 @@ def assert_same_state(one, other):
     assert not different
 
 
-@pytest.fixture(params=[None, 3], ids=["unconditional", "conditional"])
+# For tests in which the labels matter. The others use a conditional GAN only, because tracing takes seconds.
+both_kinds = pytest.mark.parametrize(
+    "num_classes", [None, 3], ids=["unconditional", "conditional"], indirect=True
+)
+
+
+@pytest.fixture
 def num_classes(request):
-    return request.param
+    return getattr(request, "param", 3)
 
 
 @pytest.fixture

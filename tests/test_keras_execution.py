@@ -20,12 +20,6 @@ def change_of(gan, player, start):
     return after - before
 
 
-@pytest.fixture
-def num_classes():
-    """The way of running does not depend on the labels, so one kind is enough."""
-    return 3
-
-
 def test_mixed_float16_scales_both_players_losses(num_classes, mixed_float16):
     scaled = make_gan(num_classes, optimizer=keras.optimizers.SGD(0.1), dropout=0.0)
     history = fit(scaled, epochs=1).history

@@ -13,6 +13,7 @@ from conftest import (
     LATENT_DIM,
     STEPS,
     assert_same_state,
+    both_kinds,
     fit,
     make_dataset,
     make_gan,
@@ -51,6 +52,7 @@ def test_test_on_batch_is_a_step_of_evaluate(gan):
     assert logs == pytest.approx(evaluated, rel=1e-5)
 
 
+@both_kinds
 def test_predict_on_batch_is_predict(gan):
     inputs = latents_for(gan)
     np.testing.assert_allclose(gan.predict_on_batch(inputs), gan.predict(inputs, verbose=0), atol=1e-6)
@@ -72,6 +74,7 @@ def test_summary_and_count_params(gan):
     assert gan.count_params() == sum(np.prod(v.shape, dtype=int) for v in gan.weights)
 
 
+@both_kinds
 @pytest.mark.parametrize("whose", ["gan", "generator", "sampler"])
 def test_export_serves_latents_and_labels(gan, whose, tmp_path):
     fit(gan)
@@ -148,6 +151,7 @@ KINDS_OF_DATA = {
 }
 
 
+@both_kinds
 @pytest.mark.parametrize("kind", KINDS_OF_DATA)
 def test_every_kind_of_data_trains(gan, kind):
     data = KINDS_OF_DATA[kind](gan.num_classes is not None)

@@ -42,12 +42,6 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.fixture
-def num_classes():
-    """Keras's callbacks never see the labels, so one kind is enough."""
-    return 3
-
-
 def test_learning_rate_scheduler_sets_and_logs_both(gan):
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     gan.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(8e-4))

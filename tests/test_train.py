@@ -353,7 +353,7 @@ def test_resume_says_where_it_stands():
 
 def test_the_recipe_in_a_line():
     given = settings.Settings.new({"recipe": "best", "loss": "hinge", "dropout": 0.1}, load("digits"))
-    assert given.describe_recipe((28, 28, 1)) == "best --dropout 0.1 --loss hinge, 56 epochs of 500 steps"
+    assert given.describe_recipe((28, 28, 1)) == "best --dropout 0.1 --loss hinge, 8 epochs of 500 steps"
     timed = settings.Settings.new({"minutes": 5.0}, load("digits"))
     assert timed.describe_recipe((28, 28, 1)) == "few, for 5 minutes, constant learning rates"
 

@@ -49,6 +49,11 @@ def test_the_wheel_has_all_that_the_programs_need(tmp_path):
     assert size_of(work / "generated.png") == (596, 596)
     assert "page.html" in run(work, scripts / "python", "-m", "gan", "page")
     assert (work / "page.html").stat().st_size > 1_000_000
+    fit_gan = scripts / "fit-gan"
+    assert "export" in run(work, fit_gan, "export", "runs/one", "--format", "litert")
+    assert (work / "runs/one/exported.tflite").stat().st_size > 1_000_000
+    assert "2 epochs: runs/one/film.gif" in run(work, fit_gan, "film", "runs/one")
+    assert "interpolation.gif" in run(work, fit_gan, "interpolate", "runs/one", "--frames", "2")
     code = "import callbacks; from gan.metrics import load_classifier as load; "
     code += "print(callbacks.SampleGrid, load('mnist'), load('digits'))"
     output = run(work, scripts / "python", "-c", code)

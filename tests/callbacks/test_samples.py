@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks import ProgressBar, SampleGrid, TensorBoardSamples
-from conftest import STEPS, fit, make_dataset, make_gan, make_images, size_of
+from conftest import STEPS, both_kinds, fit, make_dataset, make_gan, make_images, size_of
 
 
 def names_in(folder):
@@ -34,6 +34,7 @@ def summaries(folder):
     }
 
 
+@both_kinds
 def test_grid_writes_every_epoch_before_training_too(gan, tmp_path):
     fit(gan, epochs=2, callbacks=[SampleGrid(tmp_path / "new" / "folder", columns=4, scale=1)])
     folder = tmp_path / "new" / "folder"

@@ -14,6 +14,7 @@ from conftest import (
     LATENT_DIM,
     STEPS,
     assert_same_state,
+    both_kinds,
     fit,
     make_dataset,
     make_gan,
@@ -64,6 +65,7 @@ def changed(before, after):
     return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
+@both_kinds
 @pytest.mark.parametrize(
     "penalty, loss", [(None, "non_saturating"), ("r1", "hinge"), ("r1+r2", "relativistic")]
 )
@@ -89,6 +91,7 @@ def pair(inputs, labels):
     return inputs if labels is None else [inputs, labels]
 
 
+@both_kinds
 def test_the_discriminators_gradient_is_the_textbooks(num_classes):
     gan, reference = (make_gan(num_classes, optimizer=keras.optimizers.SGD(1.0)) for _ in range(2))
     data = first_batch(num_classes)
@@ -343,6 +346,7 @@ def test_epoch_logs_are_means_of_the_epochs_steps():
     assert len(set(losses)) == STEPS
 
 
+@both_kinds
 def test_generate(num_classes):
     gan = make_gan(num_classes)
     images = gan.generate(300, seed=3)
@@ -367,6 +371,7 @@ def test_generate_draws_the_labels_asked_for():
         make_gan().generate(1, labels=[0])
 
 
+@both_kinds
 def test_predict_draws_samples(num_classes):
     gan = make_gan(num_classes)
     latents = np.random.default_rng(0).normal(size=(5, LATENT_DIM)).astype("float32")
@@ -375,6 +380,7 @@ def test_predict_draws_samples(num_classes):
     np.testing.assert_allclose(predicted, gan(inputs), atol=1e-6)
 
 
+@both_kinds
 def test_config_is_a_fixed_point(gan):
     config = json.dumps(keras.saving.serialize_keras_object(gan))
     copy = keras.saving.deserialize_keras_object(json.loads(config))
@@ -432,6 +438,7 @@ def test_one_optimizer_for_both_becomes_two():
     assert (given.name, given.built) == ("mine", False)
 
 
+@both_kinds
 @pytest.mark.exact
 def test_saved_loaded_and_saved_weights_go_on_to_the_same_bits(gan, num_classes, tmp_path):
     fit(gan, epochs=1)
@@ -484,6 +491,7 @@ def test_loads_without_compiling_and_compiles_twice(gan, tmp_path):
     fit(plain)
 
 
+@both_kinds
 def test_the_sampler_alone_loads_with_keras_alone(gan, num_classes, tmp_path):
     fit(gan)
     gan.copy_sampler().save(tmp_path / "generator.keras")

@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from conftest import both_kinds
 from gan import build_discriminator, build_generator
 from gan.networks import MinibatchDeviation, padded_size
 
 
+@both_kinds
 @pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3), (28, 28, 1), (32, 24, 3), (64, 64, 3)])
 def test_shapes_and_range(shape, num_classes):
     generator = build_generator(shape, 6, num_classes, base_filters=4)

@@ -10,7 +10,7 @@ from gan.recipes import RECIPES
 from gan.runs import Settings
 from gan.runs.settings import FIELDS, add_flags, complete, given_settings
 
-DATASET = Dataset("mine", "mine", np.zeros((400, 8, 8, 1), np.uint8), np.arange(400, dtype=np.int32) % 3)
+DATASET = Dataset("mine", "mine", np.zeros((9000, 8, 8, 1), np.uint8), np.arange(9000, dtype=np.int32) % 3)
 UNLABELED = dataclasses.replace(DATASET, train_labels=None)
 # The settings of the version before recipes, and of the version before `gan/` had subpackages.
 FIRST = {
