@@ -27,6 +27,9 @@ class DiffAugment(layers.Layer):
         color_jitter: whether to change brightness, saturation and contrast.
         seed: seed of the random numbers. None: depends on `keras.utils.set_random_seed`.
 
+    Raises:
+        ValueError: when `translation` or `cutout` is not in [0, 1).
+
     Example:
 
     ```python
@@ -44,6 +47,9 @@ class DiffAugment(layers.Layer):
         **kwargs,
     ):
         super().__init__(**({"dtype": "float32"} | kwargs))
+        for name, value in (("translation", translation), ("cutout", cutout)):
+            if not 0 <= value < 1:
+                raise ValueError(f"`{name}` is a fraction of the side, in [0, 1). Received: {value!r}")
         self.translation = translation
         self.cutout = cutout
         self.color_jitter = color_jitter

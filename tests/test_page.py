@@ -18,7 +18,7 @@ from conftest import QUICK
 from gan import __main__ as program
 from gan import build_generator
 from gan.data import load
-from gan.exports.page import make_page
+from gan.exports import make_page
 from gan.images import to_float
 from gan.metrics import load_classifier
 from gan.sampling import load_trained_generator

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..exports.formats import FORMATS, export_generator
+from ..exports import FORMATS, export_generator
 from ..limits import whole_number
 from .program import UsageError, shorten, usage_errors
 from .runs import add_run, hold, load_source

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from ..exports.page import encode_frames, make_page
+from ..exports import encode_frames, make_page
 from ..files import write_whole
 from ..metrics.classifiers import load_classifier
 from ..runs import RunFolder

@@ -42,7 +42,7 @@ def export_generator(generator: keras.Model, path: Path, name: str, batch_size: 
 
     ```python
     from pathlib import Path
-    from gan.exports.formats import export_generator
+    from gan.exports import export_generator
     from gan.sampling import load_trained_generator
 
     export_generator(load_trained_generator(), Path("digits.tflite"), "litert")

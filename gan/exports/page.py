@@ -47,7 +47,7 @@ def make_page(
 
     ```python
     from pathlib import Path
-    from gan.exports.page import make_page
+    from gan.exports import make_page
     from gan.sampling import load_trained_generator
 
     page = make_page("Digits", load_trained_generator(), class_names=[str(digit) for digit in range(10)])

@@ -21,8 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.commands.runs import Source, load_source
-from gan.exports.formats import FORMATS, export_generator
-from gan.exports.page import make_page
+from gan.exports import FORMATS, export_generator, make_page
 from timing import compare, interleave, repeat
 
 BATCH_SIZE, BATCHES, SINGLES, ROUNDS = 100, 3, 20, 5

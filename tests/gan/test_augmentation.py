@@ -105,3 +105,9 @@ def test_a_discriminator_with_augmentation_trains_saves_and_continues_exactly(tm
 
 def test_without_a_change_there_is_no_layer():
     assert "augmentation" not in {layer.name for layer in build_discriminator((8, 8, 1)).layers}
+
+
+@pytest.mark.parametrize("kwargs", [{"translation": 4}, {"cutout": -0.5}, {"cutout": float("nan")}])
+def test_pixels_instead_of_fractions_are_refused(kwargs):
+    with pytest.raises(ValueError, match=r"is a fraction of the side, in \[0, 1\). Received"):
+        DiffAugment(**kwargs)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import without_tensorflow
 from gan import __main__ as program
 from gan import build_generator
-from gan.exports.formats import FORMATS, export_generator
+from gan.exports import FORMATS, export_generator
 from gan.sampling import load_trained_generator
 
 pytestmark = pytest.mark.usefixtures("somewhere")
