@@ -5,6 +5,7 @@ does not use TensorFlow.
 """
 
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 
 LONGEST_NAME = 15  # characters of a name beside a grid
 MILLISECONDS_OF_EPOCH, MILLISECONDS_OF_END = 300, 2000  # of the frames of a film
+MOST_PIXELS = {".gif": 65_535, ".webp": 16_383}  # height and width of an animation
 READABLE_SIDE = 56  # pixels of an image on a screen
 
 
@@ -209,8 +211,18 @@ def encode_animation(
         suffix: ".gif" or ".webp".
         milliseconds: time of each frame.
         pause: time of the last frame, in milliseconds.
+
+    Raises:
+        ValueError: if the frames are larger than the format allows.
     """
-    pictures = map(_to_picture, frames)
+    frames = iter(frames)
+    first = next(frames)
+    if max(first.shape[:2]) > MOST_PIXELS[suffix]:
+        raise ValueError(
+            f"A {suffix} file is at most {MOST_PIXELS[suffix]:,} pixels wide and high. Received: "
+            f"{first.shape[1]:,}x{first.shape[0]:,}. Draw fewer or smaller images"
+        )
+    pictures = map(_to_picture, itertools.chain([first], frames))
     times = [milliseconds] * (count - 1) + [pause]
     buffer, more = io.BytesIO(), {"append_images": pictures, "duration": times, "loop": 0, "lossless": True}
     next(pictures).save(buffer, suffix[1:], save_all=True, **more)

@@ -349,7 +349,7 @@ def test_all_checkpoints_damaged(left_alone, two_epochs, tmp_path, capsys):
     assert run("--resume", folder, "--epochs", EPOCHS) == 0
     captured = capsys.readouterr()
     assert captured.err.count("NOTICE") == 2
-    assert "There is no undamaged checkpoint: training starts again" in captured.out
+    assert "There is no checkpoint to continue from: training starts again" in captured.out
     assert_same_run(folder, left_alone(*SHORT, "--epochs", EPOCHS), EPOCHS)
 
 

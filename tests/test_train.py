@@ -343,7 +343,7 @@ def test_resume_says_where_it_stands():
         "All 10 epochs are done. To train until epoch N, use --epochs N."
     )
     assert training._describe_resume(ten, 0) == (
-        "There is no undamaged checkpoint: training starts again from the beginning."
+        "There is no checkpoint to continue from: training starts again from the beginning."
     )
     timed = settings.Settings(minutes=2.5)
     assert training._describe_resume(timed, 3) == (

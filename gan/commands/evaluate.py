@@ -29,7 +29,7 @@ def add_command(commands) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="skip the training of a classifier on the samples, which takes minutes",
+        help="skip the classification accuracy score, which takes many minutes",
     )
     add_seed(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
@@ -52,8 +52,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         warnings.warn(f"the report was not saved in {folder.evaluation}: {error}", Notice, stacklevel=2)
     else:
         if not options.json:
-            path = shorten(folder.evaluation / "nearest.png")
-            print(f"Samples beside their nearest training images: {path}")
+            print(
+                f"Samples beside their nearest training images: {shorten(folder.evaluation / 'nearest.png')}"
+            )
+            print(f"The numbers as JSON: {shorten(folder.evaluation / 'report.json')}")
 
 
 def _measure(gan, dataset, options: argparse.Namespace) -> dict:

@@ -48,6 +48,10 @@ def _generate(options: argparse.Namespace) -> None:
         raise UsageError(f"{output} exists: name a new folder, or a .png or .npy file")
     if options.text is not None and options.count is not None:
         raise UsageError("--text draws one image for each character: leave out --count")
+    if output.suffix == ".npy" and options.scale is not None:
+        raise UsageError(
+            "--scale enlarges pictures, and a .npy file has the images as they are: leave out --scale"
+        )
     source = load_source(options.folder)
     labels = _choose_labels(options, source)
     count = (options.count or COUNT) if labels is None else len(labels)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..files import write_whole
 from ..limits import whole_number
-from ..reports.motion import draw_walk, encode_walk
+from ..reports.motion import draw_walk, encode_walk, make_endless
 from ..sampling import blend_classes, input_shapes
 from .program import UsageError, shorten, usage_errors
 from .runs import Source, add_random_seed, add_run, add_scale, hold, load_source
@@ -44,8 +44,8 @@ def add_command(commands) -> None:
     )
     add_random_seed(parser)
     add_scale(parser)
-    output = "path of the animation (.gif or .webp), or of a picture with a row for each image (.png) "
-    output += "(default: interpolation.gif, in RUN if RUN is given)"
+    output = "path of the animation (.gif or .webp), or of a picture with a row for each image, without the "
+    output += "way back (.png) (default: interpolation.gif, in RUN if RUN is given)"
     parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_interpolate)
 
@@ -73,10 +73,12 @@ def _interpolate(options: argparse.Namespace) -> None:
             None if source.num_classes is None else np.eye(source.num_classes, dtype=np.float32)[stations]
         )
         walk = draw_walk(generator, latents, weights, options.frames)
-    is_loop = stations[0] == stations[-1]
+        if output.suffix != ".png":
+            walk = make_endless(walk, is_loop=stations[0] == stations[-1])
+        content = encode_walk(walk, output.suffix, options.scale)
     with hold(options.folder, output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(output, encode_walk(walk, output.suffix, is_loop, options.scale))
+        write_whole(output, content)
     print(f"{len(walk)} frames: {shorten(output)} (--seed {options.seed} draws them again)")
 
 

@@ -297,7 +297,7 @@ def _describe_quality(
 
 def _describe_resume(settings: Settings, epochs_done: int) -> str:
     if not epochs_done:
-        return "There is no undamaged checkpoint: training starts again from the beginning."
+        return "There is no checkpoint to continue from: training starts again from the beginning."
     if settings.minutes:
         length = f"{settings.minutes:g} minutes; the number of epochs depends on the machine"
         return f"Resuming after epoch {epochs_done}, for {length}."

@@ -42,19 +42,30 @@ def draw_walk(
     return images.reshape(-1, count, *images.shape[1:])
 
 
-def encode_walk(walk: np.ndarray, suffix: str, is_loop: bool, scale: int | None = None) -> bytes:
-    """Returns the bytes of an endless animation of a walk, or of a picture with a row for each image.
+def make_endless(walk: np.ndarray, is_loop: bool) -> np.ndarray:
+    """Returns the frames of an endless animation: a loop without its last station, or the way there and back.
 
     Args:
         walk: the images from `draw_walk`.
+        is_loop: whether the last station is the first station.
+    """
+    return walk[:-1] if is_loop else np.concatenate([walk, walk[-2:0:-1]])
+
+
+def encode_walk(walk: np.ndarray, suffix: str, scale: int | None = None) -> bytes:
+    """Returns the bytes of an endless animation of a walk, or of a picture with a row for each image.
+
+    Args:
+        walk: the images from `draw_walk` or `make_endless`.
         suffix: ".gif", ".webp" or ".png".
-        is_loop: whether the last station is the first station. If not, the animation goes there and back.
         scale: integer factor that enlarges the images. None: see `gan.images.readable_scale`.
+
+    Raises:
+        ValueError: if the frames are larger than the format allows.
     """
     scale = scale or readable_scale(*walk.shape[2:4])
     if suffix == ".png":
         rows = walk.swapaxes(0, 1)
         return encode_png(make_grid(rows.reshape(-1, *walk.shape[2:]), columns=len(walk), scale=scale))
-    walk = walk[:-1] if is_loop else np.concatenate([walk, walk[-2:0:-1]])
     frames = (make_grid(images, columns=len(images), scale=scale) for images in walk)
     return encode_animation(frames, len(walk), suffix, MILLISECONDS, MILLISECONDS)

@@ -63,9 +63,11 @@ def test_a_walk_through_the_classes_passes_each_class():
     assert read_digits(np.concatenate(stations)) == np.arange(10).repeat(3).tolist()
 
 
-def test_a_walk_from_class_to_class_goes_there_and_back():
+def test_a_walk_from_class_to_class_goes_there_and_back(capsys):
     walk = ["interpolate", "--seed", 0, "--from", 3, "--to", 8, "--frames", 5]
     assert run(*walk, "--output", "walk.webp") == run(*walk, "--output", "walk.png") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("10 frames: walk.webp") and second.startswith("6 frames: walk.png")
     frames = [split_grid(frame, 28, 28)[0] for frame in frames_of("walk.webp")]
     rows = split_grid(pixels("walk.png"), 28, 28)
     assert len(frames) == 10 and rows.shape[:2] == (8, 6)
@@ -126,6 +128,11 @@ def test_a_film_leaves_out_damaged_pictures(runs, somewhere, capsys):
 
 
 WRONG = {
+    "too wide": (
+        ["interpolate", "--count", "100", "--scale", "7", "--frames", "1", "--output", "a.webp"],
+        "A .webp file is at most 16,383 pixels wide and high. Received: 20,986x196.",
+    ),
+    "an array at a scale": (["generate", "--scale", "2", "--output", "a.npy"], "leave out --scale"),
     "text and count": (["generate", "--text", "1", "--count", "2"], "leave out --count"),
     "only spaces": (["generate", "--text", " "], "at least one character"),
     "text of other characters": (["generate", "--text", "1a"], "has the classes 0 to 9. Received: a"),
