@@ -165,14 +165,16 @@ def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, **shown),
         callbacks.TensorBoardSamples(folder.logs / "samples", **shown),
-        callbacks.TensorBoardLogits(folder.logs / "discriminator", *_judged(job), seed=settings.seed),
+        callbacks.TensorBoardLogits(
+            folder.logs / "discriminator", *_data_for_logits(job), seed=settings.seed
+        ),
         callbacks.TensorBoard(folder.logs, write_graph=False),
     ]
     return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])
 
 
-def _judged(job: training.Job) -> list[tuple]:
-    """Returns the training data and, if there are any, the test data. TensorBoard shows their logits."""
+def _data_for_logits(job: training.Job) -> list[tuple]:
+    """Returns the training data and, if there are any, the test data, for `TensorBoardLogits`."""
     data, has_labels = job.dataset, job.settings.conditional
     parts = [(data.train_images, data.train_labels), (data.test_images, data.test_labels)]
     known = [part for part in parts if part[0] is not None and (part[1] is not None or not has_labels)]

@@ -1,4 +1,4 @@
-"""Writes to TensorBoard how the discriminator judges images."""
+"""Writes the logits of the discriminator to TensorBoard, as histograms."""
 
 from pathlib import Path
 
@@ -39,7 +39,9 @@ class TensorBoardLogits(keras.callbacks.Callback):
         seed: seed of the latents.
 
     Raises:
-        ValueError: when `count` or `every_n_epochs` is not a whole number of at least 1.
+        ValueError: when `count` or `every_n_epochs` is not a whole number of at least 1. `fit` raises it
+            before training when images have a wrong shape or range, or when a model with classes gets no
+            labels.
 
     Example:
 
@@ -101,21 +103,21 @@ class TensorBoardLogits(keras.callbacks.Callback):
         return images, np.asarray(labels, np.int32)[rows]
 
     def _write(self, epochs_done: int) -> None:
-        logits = {name: self._judge(*data) for name, data in self.real.items()}
-        logits["generated"] = self._judge_generated(*self.real["training"])
+        logits = {name: self._compute_logits(*data) for name, data in self.real.items()}
+        logits["generated"] = self._compute_generated(*self.real["training"])
         # Keras's TensorBoard callback may have turned off recording.
         with self.writer.as_default(), tf.summary.record_if(True):
             for name, values in logits.items():
                 tf.summary.histogram(f"logits/{name}", values, step=epochs_done)
         self.writer.flush()
 
-    def _judge_generated(self, real_images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    def _compute_generated(self, real_images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         latents = np.random.default_rng(self.seed).standard_normal(
             (len(real_images), *self.model.latent_shape), np.float32
         )
-        return self._judge(_call_in_batches(self.model.generator, latents, labels), labels)
+        return self._compute_logits(_call_in_batches(self.model.generator, latents, labels), labels)
 
-    def _judge(self, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    def _compute_logits(self, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         if images.dtype == np.uint8:
             images = to_float(images.astype(np.float32))
         return _call_in_batches(self.model.discriminator, images, labels)

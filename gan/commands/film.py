@@ -20,7 +20,8 @@ def add_command(commands) -> None:
     about = "show the samples of all epochs of a run as an animation"
     parser = commands.add_parser("film", help=about, allow_abbrev=False)
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run, finished or not")
-    output = "path of the animation (.gif or .webp), or of a picture with at most 12 epochs (.png) "
+    output = "path of the animation (.gif or .webp), or of a picture with at most "
+    output += f"{MOST_EPOCHS_SHOWN} epochs (.png) "
     output += "(default: film.gif in RUN)"
     parser.add_argument("--output", type=Path, metavar="PATH", help=output)
     parser.set_defaults(run=_film)
