@@ -42,9 +42,8 @@ LARGEST_LOGITS = 100.0
 LARGEST_GROWTH = 5.0  # of the Fréchet distance, from its lowest value
 HIGHEST_RATE = 0.005
 RECOMMENDED_RATE = 0.002
-FARTHEST_APART = 5.0  # see `measure_separation`
-NEAREST_APART = -0.5
-MEMORIZED = 0.7
+FARTHEST_APART, NEAREST_APART = 5.0, -0.5  # see `measure_separation`
+MEMORIZED = 0.6
 FIRST_STEPS = 300  # before, the samples of healthy trainings have little variety
 FEW_MODES, LITTLE_VARIETY = 0.15, 0.4  # times the variety of the training images
 
@@ -174,16 +173,20 @@ def find_high_rates(row: dict[str, float], symptom: Finding) -> Finding | None:
 
 
 def find_discriminator_wins(row: dict[str, float]) -> Finding | None:
-    """Finds logits of real and generated images that no longer overlap."""
+    """Finds logits of real and generated images that do not overlap, and samples with little variety.
+
+    Logits that do not overlap are no problem alone: with a penalty, the generator still learns from them.
+    """
     apart = measure_separation(row, "training", "generated")
-    if apart is None or apart < FARTHEST_APART:
+    if apart is None or apart < FARTHEST_APART or not _has_little_variety(row, LITTLE_VARIETY):
         return None
     difference = row["training_logits"] - row["generated_logits"]
     return Finding(
         DISCRIMINATOR,
-        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their spread",
+        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their spread, "
+        f"and {_describe_variety(row)}",
         _advise_weaker_discriminator(row),
-        "the logits of real and generated images overlap, and the samples improve",
+        "the logits of real and generated images come closer, and the samples vary more",
     )
 
 
@@ -224,30 +227,30 @@ def find_memorizing(row: dict[str, float]) -> Finding | None:
 
 
 def find_few_modes(row: dict[str, float]) -> Finding | None:
-    """Finds a generator that draws a few images only: mode collapse."""
-    return _find_little_variety(
-        row,
-        COLLAPSE,
-        FEW_MODES,
-        "the samples show all kinds of images again within a few epochs",
-    )
+    """Finds a generator that draws only a few different images: mode collapse."""
+    if not _has_little_variety(row, FEW_MODES):
+        return None
+    expect = "within a few epochs the samples show all kinds of images again"
+    return Finding(COLLAPSE, _describe_variety(row), _advise_variety(row), expect)
 
 
 def find_little_variety(row: dict[str, float]) -> Finding | None:
     """Finds samples that vary less than the training images."""
-    return _find_little_variety(row, VARIETY, LITTLE_VARIETY, "the samples vary more")
+    if not _has_little_variety(row, LITTLE_VARIETY):
+        return None
+    return Finding(VARIETY, _describe_variety(row), _advise_variety(row), "the samples vary more")
 
 
-def _find_little_variety(row: dict[str, float], cause: str, limit: float, expect: str) -> Finding | None:
+def _has_little_variety(row: dict[str, float], share: float) -> bool:
+    """Returns whether the samples have less than a share of the variety of the training images."""
     if not {"training_variety", "generated_variety", "steps"} <= row.keys() or row["steps"] < FIRST_STEPS:
-        return None
-    real, generated = row["training_variety"], row["generated_variety"]
-    if generated >= limit * real:
-        return None
-    evidence = (
-        f"the probe's samples look like {generated:.0f} different images, as many real images like {real:.0f}"
-    )
-    return Finding(cause, evidence, _advise_variety(row), expect)
+        return False
+    return row["generated_variety"] < share * row["training_variety"]
+
+
+def _describe_variety(row: dict[str, float]) -> str:
+    drawn, real = row["generated_variety"], row["training_variety"]
+    return f"the samples vary like {drawn:.0f} different images, and as many real images vary like {real:.0f}"
 
 
 def _advise_weaker_discriminator(row: dict[str, float]) -> str:
