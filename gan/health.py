@@ -14,6 +14,7 @@ A row is a dictionary. Numbers that are not known are missing:
 - `training_spread`, `test_spread`, `generated_spread`: standard deviations of these logits;
 - `training_variety`, `generated_variety`: numbers of different images, from `count_different`;
 - `training_minimum`, `training_maximum`: range of the training images, which may have values from -1 to 1;
+- `latent_dim`: length of a latent;
 - `generator_rate`, `discriminator_rate`: learning rates of Adam or a similar optimizer.
 """
 
@@ -42,8 +43,9 @@ LARGEST_LOGITS = 100.0
 LARGEST_GROWTH = 5.0  # of the Fréchet distance, from its lowest value
 HIGHEST_RATE = 0.005
 RECOMMENDED_RATE = 0.002
-FARTHEST_APART, NEAREST_APART = 5.0, -0.5  # see `measure_separation`
+FARTHEST_APART, OVERLAP, NEAREST_APART = 5.0, 1.0, -1.0  # see `measure_separation`
 MEMORIZED = 0.6
+SHORT_LATENT = 8
 FIRST_STEPS = 300  # before, the samples of healthy trainings have little variety
 FEW_MODES, LITTLE_VARIETY = 0.15, 0.4  # times the variety of the training images
 
@@ -183,8 +185,8 @@ def find_discriminator_wins(row: dict[str, float]) -> Finding | None:
     difference = row["training_logits"] - row["generated_logits"]
     return Finding(
         DISCRIMINATOR,
-        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their spread, "
-        f"and {_describe_variety(row)}",
+        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their "
+        f"spread, and {_describe_variety(row)}",
         _advise_weaker_discriminator(row),
         "the logits of real and generated images come closer, and the samples vary more",
     )
@@ -210,10 +212,11 @@ def find_memorizing(row: dict[str, float]) -> Finding | None:
     The measure is (E[D(train)] - E[D(test)]) / (E[D(train)] - E[D(generated)]): 0 for no overfitting, 1 for
     complete overfitting. Reference: Karras et al. 2020, https://arxiv.org/abs/2006.06676, equation 1.
     """
-    if not {"training_logits", "test_logits", "generated_logits"} <= row.keys():
+    apart = measure_separation(row, "training", "generated")
+    if apart is None or apart < OVERLAP or "test_logits" not in row:  # the measure is noise then
         return None
     difference = row["training_logits"] - row["generated_logits"]
-    if difference <= 0 or row["training_logits"] - row["test_logits"] < MEMORIZED * difference:
+    if row["training_logits"] - row["test_logits"] < MEMORIZED * difference:
         return None
     return Finding(
         MEMORIZING,
@@ -268,9 +271,11 @@ def _advise_stronger_discriminator(row: dict[str, float]) -> str:
 
 
 def _advise_variety(row: dict[str, float]) -> str:
+    if row.get("latent_dim", math.inf) < SHORT_LATENT:
+        return f"give the generator latents of 100 numbers, not {row['latent_dim']:.0f}"
     if "penalty" not in row:
         return PENALTY
-    return "train with latents of at least 32 numbers, and with minibatch deviation in the discriminator"
+    return "train with labels, or with minibatch deviation in the discriminator"
 
 
 def measure_separation(row: dict[str, float], one: str, other: str) -> float | None:

@@ -14,6 +14,7 @@ HEALTHY = {
     "training_logits": 0.6, "training_spread": 0.7, "test_logits": 0.55, "test_spread": 0.7,
     "generated_logits": -0.4, "generated_spread": 0.5,
     "training_variety": 160.0, "generated_variety": 140.0, "training_minimum": -1.0, "training_maximum": 1.0,
+    "latent_dim": 100,
     "generator_rate": 2e-3, "discriminator_rate": 2e-3,
 }  # fmt: skip
 ILL = {
