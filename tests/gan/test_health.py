@@ -22,7 +22,7 @@ ILL = {
     health.DIVERGENCE: {"val_frechet_distance": 30.0},
     health.MEMORIZING: {"test_logits": -0.3},
     health.DISCRIMINATOR: {"training_logits": 6.0, "generated_logits": -7.0, "generated_variety": 3.0},
-    health.GENERATOR: {"training_logits": -1.0, "test_logits": -1.0},
+    health.GENERATOR: {"training_logits": -2.0, "test_logits": -2.0},
     health.COLLAPSE: {"generated_variety": 3.0},
     health.VARIETY: {"generated_variety": 50.0},
 }
