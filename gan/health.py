@@ -39,7 +39,7 @@ PENALTY = 'add the gradient penalty r1: `penalty="r1"` in `compile`, or --penalt
 
 # The limits, from the trainings in docs/failures.md
 LOWEST_OF_RANGE = -0.1
-LARGEST_LOGITS = 100.0
+LARGEST_SPREAD = 100.0  # of the logits
 LARGEST_GROWTH = 5.0  # of the Fréchet distance, from its lowest value
 HIGHEST_RATE = 0.005
 RECOMMENDED_RATE = 0.002
@@ -143,15 +143,15 @@ def find_wrong_range(row: dict[str, float]) -> Finding | None:
 
 
 def find_divergence(row: dict[str, float]) -> Finding | None:
-    """Finds numbers that are not finite, very large logits, and a Fréchet distance that grows."""
+    """Finds numbers that are not finite, logits that spread far, and a Fréchet distance that grows."""
     names = [name for name, value in row.items() if not math.isfinite(value)]
     advice = "halve both learning rates" if "penalty" in row else PENALTY
     expect = "the losses and the logits stay small"
     if names:
         return Finding(DIVERGENCE, f"not finite: {', '.join(names[:3])}", advice, expect, rows_needed=1)
-    logits = max(abs(row.get("training_logits", 0.0)), abs(row.get("generated_logits", 0.0)))
-    if logits > LARGEST_LOGITS:
-        return Finding(DIVERGENCE, f"the mean logits reach {logits:.0f}", advice, expect)
+    size = max(row.get("training_spread", 0.0), row.get("generated_spread", 0.0))
+    if size > LARGEST_SPREAD:
+        return Finding(DIVERGENCE, f"the logits spread by {size:.0f}", advice, expect)
     distance, lowest = row.get("val_frechet_distance", 0.0), row.get("lowest_distance", math.inf)
     if distance > LARGEST_GROWTH * lowest:
         evidence = f"the Fréchet distance grew from {lowest:.3g} to {distance:.3g}"
