@@ -2,8 +2,8 @@
 
 python tests/benchmarks/failures.py NEW_FOLDER [--dataset PATH] [NAME ...]
 
-Writes the runs into NEW_FOLDER, the pictures and curves into docs/failures/, and the rows of the doctor into
-tests/fixtures/health/, where tests/gan/test_health.py reads them. All of it takes about 40 minutes on two slow
+Writes the runs into NEW_FOLDER, the pictures into docs/failures/, and the rows of the doctor into
+tests/fixtures/health/, where tests/gan/test_health.py reads them. Takes about 40 minutes on two slow
 cores. Prints the remarks, and the CPU seconds of each run.
 """
 
