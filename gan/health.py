@@ -253,7 +253,9 @@ def _has_little_variety(row: dict[str, float], share: float) -> bool:
 
 def _describe_variety(row: dict[str, float]) -> str:
     drawn, real = row["generated_variety"], row["training_variety"]
-    return f"the samples vary like {drawn:.0f} different images, and as many real images vary like {real:.0f}"
+    return (
+        f"the samples look like {drawn:.0f} different images, the same number of real images like {real:.0f}"
+    )
 
 
 def _advise_weaker_discriminator(row: dict[str, float]) -> str:

@@ -17,6 +17,7 @@ from conftest import QUICK, assert_same_run, size_of, start
 from gan import networks
 from gan.commands import program, training
 from gan.data import Dataset, load
+from gan.files import read_json
 from gan.runs import RunFolder, settings
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -35,7 +36,7 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
     assert {
         "config.json", "history.csv", "gan.keras", "generator.keras",
         "samples/epoch_0000.png", "samples/epoch_0002.png", "samples/epochs.gif", "samples/real.png",
-        "checkpoints/epoch_0002.json", "checkpoints/epoch_0002.weights.h5",
+        "checkpoints/epoch_0002.json", "checkpoints/epoch_0002.weights.h5", "doctor.json",
     } <= names  # fmt: skip
     assert size_of(folder.samples / "real.png") == size_of(folder.samples / "epoch_0002.png")
     with open(folder.history, newline="") as file:
@@ -54,6 +55,21 @@ def test_a_run_leaves_what_the_readme_says(somewhere, capsys):
     gan = keras.models.load_model(folder.model)
     assert int(gan.step) == 6
     assert gan.num_classes == 10
+
+
+def test_a_failure_is_explained_by_the_doctor(somewhere, capsys):
+    """The second half of the run is a resume, which keeps the failure and the rows of the first half."""
+    assert run(*SHORT, "--failure", "wrong-range", "--epochs", 1, "--name", "a") == 0
+    output = capsys.readouterr().out
+    assert "Failure:    the training images lie in [0, 1]" in output
+    assert output.count("Doctor, after epoch 1: the training images have the wrong range") == 1
+    assert "Doctor:     the training images have the wrong range (since epoch 1)" in output
+    assert run("--resume", "runs/a", "--epochs", 2) == 0
+    found = read_json(somewhere / "runs" / "a" / "doctor.json")
+    assert [row["epoch"] for row in found["rows"]] == [1, 2]
+    assert [remark["epoch"] for remark in found["remarks"]] == [1]
+    assert "Doctor, after" not in capsys.readouterr().out
+    assert (somewhere / "runs" / "a" / "logs" / "doctor").is_dir()
 
 
 def test_unconditional_with_every_other_choice(somewhere):

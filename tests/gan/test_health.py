@@ -1,12 +1,15 @@
 """Tests the rules of the doctor: on rows made by hand, and on the rows of real trainings in fixtures."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gan import health
 from gan.health import count_different, diagnose, find_cause, measure_separation
+from gan.runs.failures import FAILURES
 
 HEALTHY = {
     "epoch": 4, "steps": 2000, "d_loss": 1.1, "g_loss": 1.0, "penalty": 0.1,
@@ -126,6 +129,37 @@ def test_a_remark_reads_as_four_lines():
     lines = str(remark).splitlines()
     assert lines[0] == f"Doctor, after epoch 2: {health.COLLAPSE} (since epoch 1)."
     assert [line.split(":")[0].strip() for line in lines[1:]] == ["Evidence", "Change", "Expect"]
+
+
+# The cause that the doctor must name first in the rows of a training that fails. The other trainings are
+# healthy: the doctor must be silent. `tests/benchmarks/failures.py` makes the files.
+FIRST_CAUSE = {
+    "wrong-range": health.RANGE,
+    "divergence": health.DIVERGENCE,
+    "high-rates": health.HIGH_RATES,
+    "discriminator-wins": health.DISCRIMINATOR,
+    "generator-wins": health.GENERATOR,
+    "memorizing": health.MEMORIZING,
+    "collapse": health.COLLAPSE,
+    "little-variety": health.VARIETY,
+}
+RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "health").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
+def test_recorded_trainings(file):
+    rows = [
+        {name: math.nan if value is None else value for name, value in row.items()}
+        for row in json.loads(file.read_text("utf-8"))
+    ]
+    causes = [remark.cause for remark in diagnose(rows)]
+    assert causes[:1] == ([FIRST_CAUSE[file.stem]] if file.stem in FIRST_CAUSE else [])
+
+
+def test_there_is_a_recorded_training_for_each_cause():
+    assert FIRST_CAUSE.keys() <= {file.stem for file in RECORDED}
+    assert set(FIRST_CAUSE.values()) == ILL.keys() | {health.HIGH_RATES}
+    assert FIRST_CAUSE.keys() == FAILURES.keys()
 
 
 def make_shapes(height=24, width=24, channels=1):
