@@ -1,8 +1,8 @@
 """Makes the gallery of docs/failures.md: trains each failure and its cure, and saves pictures and rows.
 
-python tests/benchmarks/failures.py NEW_FOLDER [--dataset PATH] [NAME ...]
+python tests/benchmarks/failures.py FOLDER [--dataset PATH] [NAME ...]
 
-Writes the runs into NEW_FOLDER, the pictures into docs/failures/, and the rows of the doctor into
+Writes the runs into FOLDER, the pictures into docs/failures/, and the rows of the doctor into
 tests/fixtures/health/, where tests/gan/test_health.py reads them. Takes about 40 minutes on two slow
 cores. Prints the remarks, and the CPU seconds of each run.
 """
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PICTURES, ROWS = ROOT / "docs" / "failures", ROOT / "tests" / "fixtures" / "health"
 SHORT = "--base-filters 16 --steps-per-epoch 100 --epochs 8"
 GAP, TITLE = 12, 16  # pixels
+PANEL = 270  # width of a panel of curves
 
 # The flags of each failure, and of its cure: the change that the doctor names.
 GALLERY = {
@@ -70,6 +71,42 @@ def draw_pair(failed: Path, cured: Path) -> Image.Image:
     return pair
 
 
+def draw_curves(failed: Path, cured: Path) -> str:
+    """Draws d_loss, g_loss and the Fréchet distance of two runs by epoch, as an SVG of three panels."""
+    panels = [("d_loss", "d_loss"), ("g_loss", "g_loss"), ("val_frechet_distance", "Fréchet distance")]
+    rows = {"failed": read(failed)["rows"], "cured": read(cured)["rows"]}
+    parts = [_draw_panel(number, *panel, rows) for number, panel in enumerate(panels)]
+    size = f'width="{3 * PANEL}" height="200" viewBox="0 0 {3 * PANEL} 200"'
+    style = 'style="background:white" font-family="sans-serif" font-size="11"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join(parts)}</svg>\n'
+
+
+def _draw_panel(number: int, key: str, title: str, rows: dict[str, list[dict]]) -> str:
+    """Draws one panel. Values with very different sizes get a logarithmic axis."""
+    left, right, top, bottom = PANEL * number + 46, PANEL * (number + 1) - 10, 30, 165
+    values = {name: np.array([row[key] or np.nan for row in run], float) for name, run in rows.items()}
+    every = np.concatenate([*values.values()])
+    is_logarithmic = every.min() > 0 and every.max() > 20 * every.min()
+    scale = np.log10 if is_logarithmic else np.asarray
+    low, high = scale(every.min()), scale(every.max())
+    parts = [f'<text x="{left}" y="16" font-weight="bold">{title}{" (log)" * is_logarithmic}</text>']
+    for value in np.linspace(low, high, 4):
+        y, label = np.interp(value, (low, high), (bottom, top)), 10**value if is_logarithmic else value
+        parts.append(f'<path d="M{left} {y:.0f}H{right}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 4}" y="{y + 4:.0f}" text-anchor="end">{label:.3g}</text>')
+    for row, (name, line) in enumerate(values.items()):
+        x = np.linspace(left, right, len(line))
+        y = np.interp(scale(line), (low, high), (bottom, top))
+        points = " ".join(f"{across:.1f},{up:.1f}" for across, up in zip(x, y, strict=True))
+        color, dash = (("#d55e00", "5 3"), ("#0072b2", "none"))[row]
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" '
+            f'stroke-dasharray="{dash}"/><text x="{left + 60 * row}" y="192" fill="{color}">{name}</text>'
+        )
+    parts.append(f'<text x="{right}" y="192" text-anchor="end">epoch 1 to {len(line)}</text>')
+    return "".join(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -81,9 +118,11 @@ def main() -> None:
     for name in options.names:
         failed, cured = options.folder / name, options.folder / f"{name}-cured"
         for folder, flags in ((failed, f"--failure {name}"), (cured, GALLERY[name])):
-            train(flags, folder, options.dataset)
+            if not (folder / "gan.keras").exists():  # a second start continues after the last whole run
+                train(flags, folder, options.dataset)
             (ROWS / f"{folder.name}.json").write_text(json.dumps(read(folder)["rows"], indent=1), "utf-8")
         draw_pair(failed, cured).save(PICTURES / f"{name}.png", optimize=True)
+        (PICTURES / f"{name}.svg").write_text(draw_curves(failed, cured), "utf-8")
 
 
 if __name__ == "__main__":
