@@ -27,7 +27,7 @@ try:
     from gan.commands import training
     from gan.data import pipeline, validation_batches, validation_split
     from gan.files import whole_file
-    from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance, feature_network_for
+    from gan.metrics import feature_network_for, quality_metrics
     from gan.metrics.evaluation import real_distance
     from gan.runs import keep_history, tell_of_lost_pictures
     from gan.runs.settings import STEPS_PER_EXECUTION
@@ -87,7 +87,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     network = feature_network_for(job.dataset, verbose) if settings.validation else None
-    metrics = _quality_metrics(job, network)
+    metrics = [] if network is None else quality_metrics(network, job.dataset.has_classes)
     steps_per_execution = math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
     decay_steps = settings.decay_epochs * settings.steps_per_epoch
     settings.compile(gan, decay_steps, metrics=metrics, steps_per_execution=steps_per_execution)
@@ -105,6 +105,8 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     real_distance = _measure_real(job, network)
     say(*training.describe_start(job, epochs_done, real_distance), *start)
     validation = validation_batches(job.dataset, settings.conditional, *VALIDATION)
+    doctor_logs = {"file": folder.doctor, "log_dir": folder.logs / "doctor"}
+    doctor = callbacks.Doctor(**_probe(job), **doctor_logs, verbose=min(verbose, 1))
     started = time.monotonic()
     try:
         history = gan.fit(
@@ -113,7 +115,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
             initial_epoch=epochs_done,
             epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
             validation_data=validation if metrics else None,
-            callbacks=[*_watchers(gan, job), history_file, checkpoint],
+            callbacks=[*_watchers(gan, job, doctor), history_file, checkpoint],
             verbose=verbose,
         )
     finally:
@@ -122,15 +124,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
             model.save(temporary)
-    say(*training.describe_end(job, history, time.monotonic() - started, real_distance))
-
-
-def _quality_metrics(job: training.Job, network) -> list[keras.metrics.Metric]:
-    """Returns the metrics for validation: none without validation, only the distance without classes."""
-    if network is None:
-        return []
-    of_classes = [ClassifierScore(network), ClassBalance(network)] if job.dataset.has_classes else []
-    return [FrechetDistance(network), *of_classes]
+    say(*training.describe_end(job, history, time.monotonic() - started, real_distance, doctor.remarks))
 
 
 def _measure_real(job: training.Job, network) -> float | None:
@@ -149,13 +143,12 @@ def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
 
 
 def _feed(gan: GAN, job: training.Job, start_step: int):
-    data, settings = job.dataset, job.settings
-    arrays = (data.train_images, data.train_labels if settings.conditional else None)
+    settings = job.settings
     order = {"batch_size": settings.batch_size, "seed": settings.seed, "start_step": start_step}
-    return pipeline(*arrays, num_classes=gan.num_classes, flip=settings.flip, **order)
+    return pipeline(*job.training_data, num_classes=gan.num_classes, flip=settings.flip, **order)
 
 
-def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
+def _watchers(gan: GAN, job: training.Job, doctor) -> list[keras.callbacks.Callback]:
     settings, folder = job.settings, job.folder
     real_images = job.dataset.first_images(gan.num_classes)
     class_names = job.config["data"].get("class_names")  # an older run keeps its pictures without names
@@ -165,20 +158,16 @@ def _watchers(gan: GAN, job: training.Job) -> list[keras.callbacks.Callback]:
         keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, **shown),
         callbacks.TensorBoardSamples(folder.logs / "samples", **shown),
-        callbacks.TensorBoardLogits(
-            folder.logs / "discriminator", *_data_for_logits(job), seed=settings.seed
-        ),
+        callbacks.TensorBoardLogits(folder.logs / "discriminator", **_probe(job)),
         callbacks.TensorBoard(folder.logs, write_graph=False),
+        doctor,
     ]
     return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])
 
 
-def _data_for_logits(job: training.Job) -> list[tuple]:
-    """Returns the training data and, if there are any, the test data, for `TensorBoardLogits`."""
-    data, has_labels = job.dataset, job.settings.conditional
-    parts = [(data.train_images, data.train_labels), (data.test_images, data.test_labels)]
-    known = [part for part in parts if part[0] is not None and (part[1] is not None or not has_labels)]
-    return [(images, labels if has_labels else None) for images, labels in known]
+def _probe(job: training.Job) -> dict:
+    """Returns the data with which callbacks look at the discriminator."""
+    return {"training_data": job.training_data, "test_data": job.test_data, "seed": job.settings.seed}
 
 
 def _refuse_if_not_finite(gan: GAN, folder) -> None:

@@ -1,6 +1,7 @@
 """Callbacks that show and save the training of any Keras model that maps latents to images."""
 
 from .checkpoint import Checkpoint
+from .doctor import Doctor
 from .history_file import HistoryFile
 from .progress_bar import ProgressBar
 from .sample_grid import SampleGrid

@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from gan.checks import whole_number
-from gan.images import check_pictures, check_range, to_float
-from gan.sampling import call
 
-BATCH_SIZE = 250
+from .probe import Probe
 
 
 class TensorBoardLogits(keras.callbacks.Callback):
@@ -70,9 +67,7 @@ class TensorBoardLogits(keras.callbacks.Callback):
         self.seed = seed
 
     def on_train_begin(self, logs=None):
-        self.real = {"training": self._prepare(*self.training_data)}
-        if self.test_data is not None:
-            self.real["test"] = self._prepare(*self.test_data)
+        self.probe = Probe(self.model, self.training_data, self.test_data, self.count, self.seed)
         self.writer = tf.summary.create_file_writer(self.log_dir)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -86,47 +81,11 @@ class TensorBoardLogits(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.writer.close()
 
-    def _prepare(self, images: np.ndarray, labels: np.ndarray | None) -> tuple:
-        # Evenly spread, because the images of a folder are sorted by class.
-        rows = np.linspace(0, len(images) - 1, min(len(images), self.count)).astype(int)
-        images = np.asarray(images)[rows]
-        images = images[..., np.newaxis] if images.ndim == 3 else images
-        check_pictures("`training_data` and `test_data`", images)
-        check_range(images)
-        if getattr(self.model, "num_classes", None) is None:
-            return images, None
-        if labels is None:
-            raise ValueError(
-                "A model with classes needs labels in `training_data` and `test_data`. Received: None. "
-                "Give (images, labels)"
-            )
-        return images, np.asarray(labels, np.int32)[rows]
-
     def _write(self, epochs_done: int) -> None:
-        logits = {name: self._compute_logits(*data) for name, data in self.real.items()}
-        logits["generated"] = self._compute_generated(*self.real["training"])
+        images = self.probe.real | {"generated": self.probe.generate()}
         # Keras's TensorBoard callback may have turned off recording.
         with self.writer.as_default(), tf.summary.record_if(True):
-            for name, values in logits.items():
-                tf.summary.histogram(f"logits/{name}", values, step=epochs_done)
+            for name, some in images.items():
+                logits = self.probe.compute_logits(some)
+                tf.summary.histogram(f"logits/{name}", logits, step=epochs_done)
         self.writer.flush()
-
-    def _compute_generated(self, real_images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        latents = np.random.default_rng(self.seed).standard_normal(
-            (len(real_images), *self.model.latent_shape), np.float32
-        )
-        return self._compute_logits(_call_in_batches(self.model.generator, latents, labels), labels)
-
-    def _compute_logits(self, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        if images.dtype == np.uint8:
-            images = to_float(images.astype(np.float32))
-        return _call_in_batches(self.model.discriminator, images, labels)
-
-
-def _call_in_batches(network: keras.Model, inputs: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Calls a network in batches, without dropout. `predict` would take seconds to trace the network."""
-    chunks = [slice(start, start + BATCH_SIZE) for start in range(0, len(inputs), BATCH_SIZE)]
-    outputs = [
-        call(network, inputs[chunk] if labels is None else [inputs[chunk], labels[chunk]]) for chunk in chunks
-    ]
-    return np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs]).astype(np.float32)

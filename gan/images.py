@@ -70,6 +70,14 @@ def check_pictures(name: str, some_images: np.ndarray) -> None:
         raise ValueError(f"{expected}. Received: {some_images.shape}")
 
 
+def spread_rows(length: int, count: int) -> np.ndarray:
+    """Returns at most `count` rows of an array of this length, evenly spread from the first to the last.
+
+    Use these rows instead of the first rows: the images of a folder are sorted by class.
+    """
+    return np.linspace(0, length - 1, min(length, count)).round().astype(int)
+
+
 def readable_scale(height: int, width: int) -> int:
     """Returns the smallest integer factor that makes the longer side of an image at least 56 pixels.
 

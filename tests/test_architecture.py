@@ -11,6 +11,7 @@ ALLOWED = {
     "images": set(),
     "files": set(),
     "progress": set(),
+    "health": set(),
     "sampling": LEAVES,
     "core": {"images", "sampling"},
     "data": LEAVES,
@@ -19,7 +20,7 @@ ALLOWED = {
     "reports": LEAVES | {"runs", "metrics", "data", "sampling", "core"},
     "exports": LEAVES | {"sampling", "core"},
     "commands": LEAVES | {"core", "sampling", "data", "metrics", "runs", "reports", "exports"},
-    "callbacks": LEAVES | {"core", "sampling"},
+    "callbacks": LEAVES | {"core", "sampling", "health"},
 }
 MODULES = [*(ROOT / "gan").rglob("*.py"), *(ROOT / "callbacks").glob("*.py")]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..data import SCALING, Dataset, load
@@ -15,6 +16,7 @@ from ..files import find_numbered
 from ..model import GAN
 from ..networks import padded_size
 from ..runs import RunFolder, Settings, describe_run, tell_of_other_machine
+from ..runs.failures import FAILURES, change_data
 from ..runs.settings import add_flags, given_settings
 from ..transfer import copy_fitting_weights
 from .program import Parser, RunError, UsageError, command, shorten, usage_errors
@@ -44,6 +46,22 @@ class Job:
     config: dict
     changes: list[str]
     is_resumed: bool
+
+    @property
+    def training_data(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the images and labels to train on. Without classes the labels are None."""
+        labels = self.dataset.train_labels if self.settings.conditional else None
+        return change_data(self.settings.failure, self.dataset.train_images, labels)
+
+    @property
+    def test_data(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Returns the test images and labels, or None if the run cannot use the test images."""
+        images, labels = self.dataset.test_images, self.dataset.test_labels
+        if not self.settings.conditional:
+            labels = None
+        elif labels is None:
+            return None
+        return None if images is None else (images, labels)
 
 
 def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
@@ -189,6 +207,7 @@ def describe_start(job: Job, epochs_done: int, real_distance: float | None) -> l
         f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
         *_describe_crop(dataset),
         f"Recipe:     {settings.describe_recipe(dataset.image_shape)}",
+        *([f"Failure:    {FAILURES[settings.failure].reason}"] if settings.failure else []),
         *(
             []
             if real_distance is None
@@ -219,7 +238,11 @@ def copy_start(gan: GAN, job: Job) -> list[str]:
 
 
 def describe_end(
-    job: Job, history: keras.callbacks.History, seconds: float, real_distance: float | None
+    job: Job,
+    history: keras.callbacks.History,
+    seconds: float,
+    real_distance: float | None,
+    remarks: list,
 ) -> list[str]:
     """Returns the lines to print after the training.
 
@@ -228,6 +251,7 @@ def describe_end(
         history: the return value of `fit`.
         seconds: the time of the training.
         real_distance: the Fréchet distance of real images, if it is known.
+        remarks: the remarks of `callbacks.Doctor`.
     """
     minutes, seconds = divmod(round(seconds), 60)
     folder = job.folder
@@ -237,6 +261,7 @@ def describe_end(
         "",
         f"Trained to step {int(history.model.step.numpy())} in {minutes} min {seconds} s.",
         *([_describe_quality(real_distance, *last)] if last else []),
+        *(f"Doctor:     {one.cause} (since epoch {one.since_epoch})" for one in remarks),
         f"Samples:    {newest}",
         "            in the same folder: epochs.gif (all epochs) and real.png (real images)",
         f"Models:     {folder.model}",

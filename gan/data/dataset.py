@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..images import check_range
+from ..images import check_range, spread_rows
 
 LARGEST_SIDE = 512  # pixels; the size of the networks grows with the square of the side
 LARGEST_PAYLOAD = 2 << 30  # bytes; a file that claims to contain more is damaged or malicious
@@ -61,9 +61,7 @@ class Dataset:
         If a class has fewer than 10 images, black images replace the missing images.
         """
         if num_classes is None:
-            # Evenly spread, because the images of a folder are sorted by class.
-            count = len(self.train_images)
-            return self.train_images[np.linspace(0, count - 1, min(count, 100)).astype(int)]
+            return self.train_images[spread_rows(len(self.train_images), 100)]
         rows = np.zeros((num_classes, 10, *self.image_shape), np.uint8)
         for label, row in enumerate(rows):
             found = self.train_images[self.train_labels == label][:10]

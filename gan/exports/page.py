@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from ..files import find_numbered
-from ..images import encode_webp, read_picture
+from ..images import encode_webp, read_picture, spread_rows
 from ..sampling import input_shapes, output_shape
 from .nodes import describe_network
 
@@ -83,9 +82,8 @@ def encode_frames(samples: Path) -> list[tuple[int, str]]:
         samples: the folder `samples` of a run.
     """
     pictures = [*find_numbered(samples, ".png").items()]
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_FRAMES)).round().astype(int)
     frames = []
-    for epoch, path in (pictures[number] for number in chosen):
+    for epoch, path in (pictures[number] for number in spread_rows(len(pictures), MOST_FRAMES)):
         try:
             picture = encode_webp(read_picture(path))
         except Exception:  # Pillow raises errors of many kinds for damaged files, and for very high pictures

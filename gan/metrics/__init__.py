@@ -9,4 +9,4 @@ from .distances import (
     kernel_distance,
 )
 from .features import FeatureNetwork
-from .streaming import ClassBalance, ClassifierScore, FrechetDistance
+from .streaming import ClassBalance, ClassifierScore, FrechetDistance, quality_metrics

@@ -183,6 +183,18 @@ class ClassBalance(QualityMetric):
         return super().get_config() | {"per_class": self.per_class}
 
 
+def quality_metrics(network: keras.Model, has_classes: bool) -> list[QualityMetric]:
+    """Returns the metrics of train.py: the Fréchet distance, and two metrics of the classes.
+
+    Args:
+        network: from `feature_network_for`.
+        has_classes: whether the network has logits of classes. Without classes, only the distance is
+            measured.
+    """
+    of_classes = [ClassifierScore(network), ClassBalance(network)] if has_classes else []
+    return [FrechetDistance(network), *of_classes]
+
+
 def _image_shape(network) -> tuple | None:
     return getattr(network, "image_shape", None) or tuple(getattr(network, "input_shape", (None,))[1:])
 

@@ -27,6 +27,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"  # the checkpoints to resume from
         self.logs = self.path / "logs"  # the logs for TensorBoard
         self.history = self.path / "history.csv"  # the logs, one row for each epoch
+        self.doctor = self.path / "doctor.json"  # what `callbacks.Doctor` measured and found
         self.model = self.path / "gan.keras"  # the whole trained GAN
         self.generator = self.path / "generator.keras"  # the generator alone, or its moving average
         self.evaluation = self.path / "evaluation"  # report.json and nearest.png of `python -m gan evaluate`

@@ -8,6 +8,7 @@ from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting, whole_numbe
 from ..old_keys import REMOVED, translate_old_keys
 from ..penalties import recommended_weight
 from ..recipes import RECIPES, Recipe
+from .failures import FAILURES
 
 SMALL_DATASET = 10_000  # a dataset with fewer images has STEPS_FOR_SMALL steps in an epoch, not one pass
 STEPS_FOR_SMALL, PASSES_OF_EPOCH = 500, 50  # an epoch of a small dataset is the shorter of the two
@@ -75,6 +76,13 @@ class Settings(Recipe):
         tuple(RECIPES),
         before="fast",
     )
+    failure: str | None = setting(
+        None,
+        "train a run that fails, to learn from (docs/failures.md); the other flags override the settings of "
+        "the failure (default: no failure)",
+        tuple(FAILURES),
+        before=None,
+    )
     minutes: float | None = setting(
         None, "stop after X minutes, at the end of the current epoch", POSITIVE, group="length"
     )
@@ -110,7 +118,8 @@ class Settings(Recipe):
         """
         count = len(dataset.train_images)
         recipe = given.get("recipe") or _choose_recipe(count, dataset.image_shape)
-        values = vars(RECIPES[recipe]) | {"recipe": recipe} | given | {"dataset": dataset.source}
+        failing = FAILURES[given["failure"]].settings if "failure" in given else {}
+        values = vars(RECIPES[recipe]) | {"recipe": recipe} | failing | given | {"dataset": dataset.source}
         if "minutes" in given:
             values["epochs"] = None
         if dataset.num_classes is None and not given.get("conditional"):
@@ -205,7 +214,7 @@ class Settings(Recipe):
         return f"{self.recipe}{changed}, {length}{rates}"
 
 
-MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from")
+MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from", "failure")
 TEXTS = {"dataset": "NAME|PATH", "background": "COLOR", "start_from": "RUN"}  # settings that are any text
 
 

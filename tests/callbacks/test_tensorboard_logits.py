@@ -30,7 +30,7 @@ def test_the_histograms_hold_the_logits(tmp_path, num_classes):
     histograms = read_histograms(tmp_path)
     assert sorted(histograms) == ["logits/generated", "logits/test", "logits/training"]
     assert all(list(steps) == [0, 1, 2] for steps in histograms.values())
-    rows = np.linspace(0, len(IMAGES) - 1, 5).astype(int)  # evenly spread: folders are sorted by class
+    rows = [0, 10, 20, 29, 39]  # evenly spread: the images of a folder are sorted by class
     some_labels = None if labels is None else labels[rows]
     latents = np.random.default_rng(3).standard_normal((5, 4), np.float32)
     generated = gan.generator(latents if labels is None else [latents, some_labels]).numpy()

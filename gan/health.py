@@ -1,0 +1,345 @@
+"""Rules that find the cause of a failing training, as pure functions of numbers.
+
+`callbacks.Doctor` collects a row of numbers after each epoch. `find_cause` names the cause that one row
+shows. `diagnose` turns all rows of a training into remarks. docs/failures.md has the trainings behind each
+limit.
+
+A row is a dictionary. Numbers that are not known are missing:
+
+- `epoch`, from 1, and `steps`, the number of train steps so far;
+- `d_loss`, `g_loss` and `penalty` (only with a penalty): the logs of the epoch;
+- `val_frechet_distance` of the epoch, and `lowest_distance`, the lowest of all epochs so far;
+- `training_logits`, `test_logits`, `generated_logits`: mean logits of the discriminator, for training images,
+  test images and generated images;
+- `training_spread`, `test_spread`, `generated_spread`: standard deviations of these logits;
+- `training_variety`, `generated_variety`: numbers of different images, from `count_different`;
+- `training_minimum`, `training_maximum`: range of the training images, which may have values from -1 to 1;
+- `generator_rate`, `discriminator_rate`: learning rates of Adam or a similar optimizer.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+SIDE = 8  # pixels of the images that `count_different` compares
+SHARPNESS = 4.0  # similarity at the median distance of two real images: exp(-4)
+
+RANGE = "the training images have the wrong range"
+DIVERGENCE = "the training diverges"
+HIGH_RATES = "the learning rates are too high"
+MEMORIZING = "the discriminator memorizes the training images"
+DISCRIMINATOR = "the discriminator wins"
+GENERATOR = "the generator wins"
+COLLAPSE = "the generator draws only a few different images"
+VARIETY = "the samples have too little variety"
+PENALTY = 'add the gradient penalty r1: `penalty="r1"` in `compile`, or --penalty r1'
+
+# The limits, from the trainings in docs/failures.md
+LOWEST_OF_RANGE = -0.1
+LARGEST_LOGITS = 100.0
+LARGEST_GROWTH = 5.0  # of the Fréchet distance, from its lowest value
+HIGHEST_RATE = 0.005
+RECOMMENDED_RATE = 0.002
+FARTHEST_APART = 5.0  # see `measure_separation`
+NEAREST_APART = -0.5
+MEMORIZED = 0.7
+FIRST_STEPS = 300  # before, the samples of healthy trainings have little variety
+FEW_MODES, LITTLE_VARIETY = 0.15, 0.4  # times the variety of the training images
+
+
+@dataclasses.dataclass(frozen=True)
+class Remark:
+    """Says why a training fails, and what to change. `print(remark)` shows it in four lines.
+
+    Attributes:
+        epoch: the epoch after which the cause was found, from 1.
+        since_epoch: the first epoch that shows the cause without a break.
+        cause: the cause, as a sentence without a period.
+        evidence: the numbers that show the cause.
+        change: one thing to change.
+        expect: the effect of the change.
+    """
+
+    epoch: int
+    since_epoch: int
+    cause: str
+    evidence: str
+    change: str
+    expect: str
+
+    def __str__(self):
+        lines = [f"Evidence: {self.evidence}", f"Change:   {self.change}", f"Expect:   {self.expect}"]
+        return "\n  ".join([self._title(), *lines])
+
+    def to_markdown(self) -> str:
+        """Returns the remark for TensorBoard."""
+        parts = {"Evidence": self.evidence, "Change": self.change, "Expect": self.expect}
+        return "\n\n".join([f"**{self._title()}**", *(f"{name}: {text}" for name, text in parts.items())])
+
+    def _title(self) -> str:
+        return f"Doctor, after epoch {self.epoch}: {self.cause} (since epoch {self.since_epoch})."
+
+
+class Finding(NamedTuple):
+    """Holds what one row shows: the parts of a `Remark`, and the number of rows that must show the cause."""
+
+    cause: str
+    evidence: str
+    change: str
+    expect: str
+    rows_needed: int = 2
+
+
+def diagnose(rows: list[dict[str, float]]) -> list[Remark]:
+    """Returns the remarks on a training, in the order of the epochs. Names each cause once.
+
+    A cause becomes a remark when several rows in a sequence show the cause: usually two.
+
+    Args:
+        rows: the rows of all epochs so far, see the module.
+
+    Example: `diagnose([{"epoch": 1, "d_loss": math.nan}])[0].cause` is "the training diverges".
+    """
+    remarks, since, before = {}, None, None
+    for row in rows:
+        found = find_cause(row)
+        if found is None or found.cause != before:
+            since, count = row["epoch"], 0
+        before = found and found.cause
+        count += 1
+        if found is not None and count >= found.rows_needed and found.cause not in remarks:
+            texts = found[:-1]
+            remarks[found.cause] = Remark(int(row["epoch"]), int(since), *texts)
+    return list(remarks.values())
+
+
+def find_cause(row: dict[str, float]) -> Finding | None:
+    """Returns the cause that one row shows, or None.
+
+    A failing training often shows several causes: for example, when the discriminator wins, the variety
+    falls too. The function returns the cause that must be corrected first.
+    """
+    found = next((found for rule in RULES if (found := rule(row)) is not None), None)
+    if found is None or found.cause == RANGE:
+        return found
+    return find_high_rates(row, found) or found
+
+
+def find_wrong_range(row: dict[str, float]) -> Finding | None:
+    """Finds images in [0, 1]. The generator ends in tanh, which draws from -1 to 1."""
+    low, high = row.get("training_minimum", -1.0), row.get("training_maximum", 1.0)
+    if low < LOWEST_OF_RANGE:
+        return None
+    return Finding(
+        RANGE,
+        f"the training images lie between {low:.2f} and {high:.2f}; images must lie between -1 and 1",
+        "give uint8 pixels from 0 to 255, or floats from `pixels / 127.5 - 1`",
+        "the samples become dark and light within the first epochs, as the training images are",
+        rows_needed=1,
+    )
+
+
+def find_divergence(row: dict[str, float]) -> Finding | None:
+    """Finds numbers that are not finite, very large logits, and a Fréchet distance that grows."""
+    names = [name for name, value in row.items() if not math.isfinite(value)]
+    advice = "halve both learning rates" if "penalty" in row else PENALTY
+    expect = "the losses and the logits stay small"
+    if names:
+        return Finding(DIVERGENCE, f"not finite: {', '.join(names[:3])}", advice, expect, rows_needed=1)
+    logits = max(abs(row.get("training_logits", 0.0)), abs(row.get("generated_logits", 0.0)))
+    if logits > LARGEST_LOGITS:
+        return Finding(DIVERGENCE, f"the mean logits reach {logits:.0f}", advice, expect)
+    distance, lowest = row.get("val_frechet_distance", 0.0), row.get("lowest_distance", math.inf)
+    if distance > LARGEST_GROWTH * lowest:
+        evidence = f"the Fréchet distance grew from {lowest:.3g} to {distance:.3g}"
+        return Finding(DIVERGENCE, evidence, advice, "the Fréchet distance falls, with small jumps only")
+    return None
+
+
+def find_high_rates(row: dict[str, float], symptom: Finding) -> Finding | None:
+    """Finds learning rates that explain another symptom."""
+    rates = {name: row[name] for name in ("generator_rate", "discriminator_rate") if name in row}
+    high = [f"{name.removesuffix('_rate')} {rate:.2g}" for name, rate in rates.items() if rate > HIGHEST_RATE]
+    if not high:
+        return None
+    return Finding(
+        HIGH_RATES,
+        f"learning rate of the {' and of the '.join(high)}, and {symptom.cause} ({symptom.evidence})",
+        f"set the learning rate to {RECOMMENDED_RATE:g}, or lower",
+        "the samples improve from epoch to epoch",
+        symptom.rows_needed,
+    )
+
+
+def find_discriminator_wins(row: dict[str, float]) -> Finding | None:
+    """Finds logits of real and generated images that no longer overlap."""
+    apart = measure_separation(row, "training", "generated")
+    if apart is None or apart < FARTHEST_APART:
+        return None
+    difference = row["training_logits"] - row["generated_logits"]
+    return Finding(
+        DISCRIMINATOR,
+        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their spread",
+        _advise_weaker_discriminator(row),
+        "the logits of real and generated images overlap, and the samples improve",
+    )
+
+
+def find_generator_wins(row: dict[str, float]) -> Finding | None:
+    """Finds generated images that the discriminator takes for more real than real images."""
+    apart = measure_separation(row, "training", "generated")
+    if apart is None or apart > NEAREST_APART:
+        return None
+    difference = row["generated_logits"] - row["training_logits"]
+    return Finding(
+        GENERATOR,
+        f"the logits of generated images are higher than those of real images, by {difference:.3g}",
+        _advise_stronger_discriminator(row),
+        "the logits of real images rise above those of generated images, and the samples improve",
+    )
+
+
+def find_memorizing(row: dict[str, float]) -> Finding | None:
+    """Finds a discriminator that gives test images the logits of generated images.
+
+    The measure is (E[D(train)] - E[D(test)]) / (E[D(train)] - E[D(generated)]): 0 for no overfitting, 1 for
+    complete overfitting. Reference: Karras et al. 2020, https://arxiv.org/abs/2006.06676, equation 1.
+    """
+    if not {"training_logits", "test_logits", "generated_logits"} <= row.keys():
+        return None
+    difference = row["training_logits"] - row["generated_logits"]
+    if difference <= 0 or row["training_logits"] - row["test_logits"] < MEMORIZED * difference:
+        return None
+    return Finding(
+        MEMORIZING,
+        f"mean logits of training images {row['training_logits']:.3g}, of test images "
+        f"{row['test_logits']:.3g}, of generated images {row['generated_logits']:.3g}: test images are as "
+        "unknown to the discriminator as generated images",
+        "train with more images; or change the discriminator's images at random (translation=0.125 in a "
+        "recipe, or --translation 0.125), or stop earlier",
+        "the logits of test images stay near those of training images",
+    )
+
+
+def find_few_modes(row: dict[str, float]) -> Finding | None:
+    """Finds a generator that draws a few images only: mode collapse."""
+    return _find_little_variety(
+        row,
+        COLLAPSE,
+        FEW_MODES,
+        "the samples show all kinds of images again within a few epochs",
+    )
+
+
+def find_little_variety(row: dict[str, float]) -> Finding | None:
+    """Finds samples that vary less than the training images."""
+    return _find_little_variety(row, VARIETY, LITTLE_VARIETY, "the samples vary more")
+
+
+def _find_little_variety(row: dict[str, float], cause: str, limit: float, expect: str) -> Finding | None:
+    if not {"training_variety", "generated_variety", "steps"} <= row.keys() or row["steps"] < FIRST_STEPS:
+        return None
+    real, generated = row["training_variety"], row["generated_variety"]
+    if generated >= limit * real:
+        return None
+    evidence = (
+        f"the probe's samples look like {generated:.0f} different images, as many real images like {real:.0f}"
+    )
+    return Finding(cause, evidence, _advise_variety(row), expect)
+
+
+def _advise_weaker_discriminator(row: dict[str, float]) -> str:
+    if "penalty" not in row:
+        return PENALTY
+    if row.get("discriminator_rate", 0.0) > row.get("generator_rate", math.inf):
+        return "give both players the same learning rate"
+    return "multiply the weight of the penalty by ten"
+
+
+def _advise_stronger_discriminator(row: dict[str, float]) -> str:
+    if row.get("discriminator_rate", math.inf) < row.get("generator_rate", 0.0):
+        return "give both players the same learning rate"
+    return "give the discriminator more filters or layers, and less dropout"
+
+
+def _advise_variety(row: dict[str, float]) -> str:
+    if "penalty" not in row:
+        return PENALTY
+    return "train with latents of at least 32 numbers, and with minibatch deviation in the discriminator"
+
+
+def measure_separation(row: dict[str, float], one: str, other: str) -> float | None:
+    """Returns the difference of two mean logits, as a multiple of their spread. None if one is not known.
+
+    The spread is the root of the mean of both variances. A loss may have logits of any size, and the
+    separation does not depend on the size.
+    """
+    names = [f"{kind}_{value}" for kind in (one, other) for value in ("logits", "spread")]
+    if any(name not in row for name in names):
+        return None
+    mean, spread, other_mean, other_spread = (row[name] for name in names)
+    return (mean - other_mean) / max(math.sqrt((spread**2 + other_spread**2) / 2), 1e-12)
+
+
+RULES = (
+    find_wrong_range,
+    find_divergence,
+    find_memorizing,
+    find_discriminator_wins,
+    find_generator_wins,
+    find_few_modes,
+    find_little_variety,
+)
+
+
+def count_different(images: np.ndarray, reference: np.ndarray) -> float:
+    """Counts the different images: the Vendi score.
+
+    The score is exp(-sum(e log e)) for the eigenvalues e of K / count. K contains the similarity of each pair
+    of images: exp(-4 d^2 / m), with the squared distance d^2 between two images after scaling to 8x8 pixels,
+    and the median m of d^2 between two reference images. The score lies between 1 (all images are equal) and
+    the number of images (all images are very different). Reference: Friedman & Dieng 2023,
+    https://arxiv.org/abs/2210.02410, definition 3.1.
+
+    Args:
+        images: floats (count, height, width, channels).
+        reference: floats (other count, height, width, channels), usually real images. They determine when two
+            images are different.
+
+    Returns:
+        The score. NaN if an image is not finite.
+
+    Example: ten copies of one image have the score 1.
+
+    ```python
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(100, 28, 28, 1))
+    count_different(real[:1].repeat(10, axis=0), reference=real)    # 1.0
+    ```
+    """
+    if not np.isfinite(images).all():
+        return math.nan
+    pairs = np.triu_indices(len(reference), 1)
+    median = np.median(_square_distances(_shrink(reference))[pairs])
+    similarity = np.exp(-SHARPNESS * _square_distances(_shrink(images)) / max(median, 1e-12))
+    eigenvalues = np.linalg.eigvalsh(similarity / len(images))
+    positive = eigenvalues[eigenvalues > 1e-12]
+    return float(np.exp(-(positive * np.log(positive)).sum()))
+
+
+def _shrink(images: np.ndarray) -> np.ndarray:
+    """Scales images to at most 8x8 pixels by averages. Returns floats (count, values)."""
+    images = np.asarray(images, np.float64)
+    for axis in (1, 2):
+        length = images.shape[axis]
+        starts = np.unique(np.arange(SIDE) * length // SIDE)
+        sizes = np.diff(np.append(starts, length)).reshape([-1 if n == axis else 1 for n in range(4)])
+        images = np.add.reduceat(images, starts, axis) / sizes
+    return images.reshape(len(images), -1)
+
+
+def _square_distances(points: np.ndarray) -> np.ndarray:
+    squares = (points**2).sum(1)
+    return np.maximum(squares[:, np.newaxis] + squares - 2 * points @ points.T, 0)

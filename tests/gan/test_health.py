@@ -1,0 +1,170 @@
+"""Tests the rules of the doctor: on rows made by hand, and on the rows of real trainings in fixtures."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gan import health
+from gan.health import count_different, diagnose, find_cause, measure_separation
+
+HEALTHY = {
+    "epoch": 4, "steps": 2000, "d_loss": 1.1, "g_loss": 1.0, "penalty": 0.1,
+    "val_frechet_distance": 5.0, "lowest_distance": 4.0,
+    "training_logits": 0.6, "training_spread": 0.7, "test_logits": 0.55, "test_spread": 0.7,
+    "generated_logits": -0.4, "generated_spread": 0.5,
+    "training_variety": 160.0, "generated_variety": 140.0, "training_minimum": -1.0, "training_maximum": 1.0,
+    "generator_rate": 2e-3, "discriminator_rate": 2e-3,
+}  # fmt: skip
+ILL = {
+    health.RANGE: {"training_minimum": 0.0},
+    health.DIVERGENCE: {"val_frechet_distance": 30.0},
+    health.MEMORIZING: {"test_logits": -0.3},
+    health.DISCRIMINATOR: {"training_logits": 6.0, "generated_logits": -7.0},
+    health.GENERATOR: {"training_logits": -1.0, "test_logits": -1.0},
+    health.COLLAPSE: {"generated_variety": 3.0},
+    health.VARIETY: {"generated_variety": 50.0},
+}
+
+
+def repeat(count, **changes):
+    """Returns rows of a training whose numbers do not change."""
+    return [HEALTHY | changes | {"epoch": epoch} for epoch in range(1, count + 1)]
+
+
+def test_a_healthy_row_and_an_empty_row_show_no_cause():
+    assert find_cause(HEALTHY) is None
+    assert find_cause({"epoch": 1}) is None
+
+
+@pytest.mark.parametrize("cause", ILL)
+def test_each_rule_finds_its_cause(cause):
+    found = find_cause(HEALTHY | ILL[cause])
+    assert found.cause == cause
+    assert found.evidence and found.change and found.expect
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_number_that_is_missing_is_no_cause(name):
+    assert find_cause({key: value for key, value in HEALTHY.items() if key != name}) is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["d_loss", "generated_logits", "val_frechet_distance", "generated_variety"])
+def test_a_number_that_is_not_finite_is_named_after_one_epoch(name, value):
+    (remark,) = diagnose(repeat(1, **{name: value}))
+    assert remark.cause == health.DIVERGENCE
+    assert name in remark.evidence
+
+
+def test_a_cause_needs_two_epochs_in_a_sequence():
+    ill = ILL[health.DISCRIMINATOR]
+    assert diagnose(repeat(1, **ill)) == []
+    rows = [*repeat(1, **ill), HEALTHY | {"epoch": 2}, *({**HEALTHY, **ill, "epoch": n} for n in (3, 4, 5))]
+    assert diagnose(rows[:3]) == []
+    (remark,) = diagnose(rows)
+    assert (remark.epoch, remark.since_epoch, remark.cause) == (4, 3, health.DISCRIMINATOR)
+
+
+def test_one_cause_at_a_time_and_each_cause_once():
+    both = ILL[health.DISCRIMINATOR] | ILL[health.COLLAPSE]
+    rows = repeat(4, **both)
+    rows += [HEALTHY | ILL[health.COLLAPSE] | {"epoch": epoch} for epoch in (5, 6, 7)]
+    rows += [HEALTHY | both | {"epoch": epoch} for epoch in (8, 9)]
+    assert [(remark.epoch, remark.cause) for remark in diagnose(rows)] == [
+        (2, health.DISCRIMINATOR),
+        (6, health.COLLAPSE),
+    ]
+    assert diagnose(rows[:6]) == diagnose(rows)  # later rows do not change earlier remarks
+
+
+@pytest.mark.parametrize("cause", [health.COLLAPSE, health.VARIETY])
+def test_little_variety_at_the_start_is_normal(cause):
+    assert find_cause(HEALTHY | ILL[cause] | {"steps": health.FIRST_STEPS - 1}) is None
+    assert find_cause(HEALTHY | ILL[cause] | {"steps": health.FIRST_STEPS}).cause == cause
+
+
+def test_high_rates_explain_another_cause_but_are_no_cause_alone():
+    high = {"generator_rate": 0.1}
+    assert find_cause(HEALTHY | high) is None
+    found = find_cause(HEALTHY | high | ILL[health.COLLAPSE])
+    assert found.cause == health.HIGH_RATES
+    assert "generator 0.1" in found.evidence and "discriminator" not in found.evidence.split(",")[0]
+    assert find_cause(HEALTHY | high | ILL[health.RANGE]).cause == health.RANGE
+
+
+def test_the_change_depends_on_the_training():
+    without_penalty = {name: value for name, value in HEALTHY.items() if name != "penalty"}
+    wins = ILL[health.DISCRIMINATOR]
+    assert "r1" in find_cause(without_penalty | wins).change
+    assert "weight of the penalty" in find_cause(HEALTHY | wins).change
+    assert "same learning rate" in find_cause(HEALTHY | wins | {"generator_rate": 1e-4}).change
+    assert (
+        "same learning rate"
+        in find_cause(HEALTHY | ILL[health.GENERATOR] | {"discriminator_rate": 1e-4}).change
+    )
+
+
+def test_the_separation_does_not_depend_on_the_size_of_the_logits():
+    row = {"a_logits": 3.0, "a_spread": 1.0, "b_logits": 1.0, "b_spread": math.sqrt(7)}
+    assert measure_separation(row, "a", "b") == pytest.approx(1.0)
+    larger = {name: 50 * value for name, value in row.items()}
+    assert measure_separation(larger, "a", "b") == pytest.approx(1.0)
+    assert measure_separation(row, "a", "c") is None
+
+
+def test_memorizing_is_the_measure_of_the_paper():
+    """(E[D(train)] - E[D(test)]) / (E[D(train)] - E[D(generated)]), here 0.69 and 0.71."""
+    logits = {"training_logits": 1.0, "generated_logits": 0.0}
+    assert find_cause(HEALTHY | logits | {"test_logits": 0.31}) is None
+    assert find_cause(HEALTHY | logits | {"test_logits": 0.29}).cause == health.MEMORIZING
+
+
+def test_a_remark_reads_as_four_lines():
+    (remark,) = diagnose(repeat(2, **ILL[health.COLLAPSE]))
+    lines = str(remark).splitlines()
+    assert lines[0] == f"Doctor, after epoch 2: {health.COLLAPSE} (since epoch 1)."
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["Evidence", "Change", "Expect"]
+
+
+def make_shapes(height=24, width=24, channels=1):
+    """Returns ten images with little in common: each has another bright rectangle."""
+    shapes = -np.ones((10, height, width, channels))
+    for number, shape in enumerate(shapes):
+        row, column = divmod(number, 4)
+        shape[
+            row * height // 3 : (row + 1) * height // 3, column * width // 4 : (column + 1) * width // 4
+        ] = 1
+    return shapes
+
+
+def test_count_different_counts_different_images():
+    shapes = make_shapes()
+    assert count_different(shapes[:1].repeat(7, axis=0), shapes) == pytest.approx(1)
+    few = count_different(shapes[:3].repeat(5, axis=0), shapes)
+    assert count_different(shapes[:3], shapes) == pytest.approx(few)
+    assert few == pytest.approx(3, rel=0.05)
+    assert count_different(shapes, shapes) == pytest.approx(10, rel=0.05)
+
+
+def test_count_different_is_the_vendi_score():
+    """exp of the entropy of the eigenvalues of K / n, for two images of one pixel with similarity k."""
+    reference = np.array([0.0, 1.0]).reshape(2, 1, 1, 1)  # the median of the squared distances is 1
+    images = np.array([0.0, 0.5]).reshape(2, 1, 1, 1)
+    similarity = math.exp(-4 * 0.25)
+    shares = [(1 + similarity) / 2, (1 - similarity) / 2]
+    expected = math.exp(-sum(share * math.log(share) for share in shares))
+    assert count_different(images, reference) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 1), (28, 28, 1), (33, 20, 3)])
+def test_count_different_takes_images_of_all_sizes(shape):
+    assert 9 < count_different(make_shapes(*shape), make_shapes(*shape)) <= 10
+
+
+def test_count_different_of_images_that_are_not_finite():
+    shapes = make_shapes()
+    broken = shapes.copy()
+    broken[3, 0, 0] = np.nan
+    assert math.isnan(count_different(broken, shapes))
+    assert count_different(shapes, np.zeros_like(shapes)) > 0  # equal reference images
