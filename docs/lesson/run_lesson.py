@@ -1,4 +1,4 @@
-"""Executes the notebooks of the lesson again, and stores the new outputs: `python docs/lesson/run.py`."""
+"""Executes the notebooks of the lesson and stores their new outputs: `python docs/lesson/run_lesson.py`."""
 
 import os
 import re
