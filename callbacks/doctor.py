@@ -106,7 +106,7 @@ class Doctor(keras.callbacks.Callback):
             self.writer.close()
 
     def _collect_row(self, epoch: int, logs: dict) -> dict[str, float]:
-        row = {"epoch": epoch, "steps": int(self.model.step.numpy())}
+        row = {"epoch": epoch, "steps": int(self.model.step.numpy()), "latent_dim": self.model.latent_dim}
         row |= {name: float(logs[name]) for name in LOGS if name in logs}
         distances = [earlier[DISTANCE] for earlier in [*self.rows, row] if DISTANCE in earlier]
         row |= {"lowest_distance": min(distances)} if distances else {}

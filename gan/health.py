@@ -14,6 +14,7 @@ A row is a dictionary. Numbers that are not known are missing:
 - `training_spread`, `test_spread`, `generated_spread`: standard deviations of these logits;
 - `training_variety`, `generated_variety`: numbers of different images, from `count_different`;
 - `training_minimum`, `training_maximum`: range of the training images, which may have values from -1 to 1;
+- `latent_dim`: length of a latent;
 - `generator_rate`, `discriminator_rate`: learning rates of Adam or a similar optimizer.
 """
 
@@ -38,13 +39,13 @@ PENALTY = 'add the gradient penalty r1: `penalty="r1"` in `compile`, or --penalt
 
 # The limits, from the trainings in docs/failures.md
 LOWEST_OF_RANGE = -0.1
-LARGEST_LOGITS = 100.0
+LARGEST_SPREAD = 100.0  # of the logits
 LARGEST_GROWTH = 5.0  # of the Fréchet distance, from its lowest value
 HIGHEST_RATE = 0.005
 RECOMMENDED_RATE = 0.002
-FARTHEST_APART = 5.0  # see `measure_separation`
-NEAREST_APART = -0.5
-MEMORIZED = 0.7
+FARTHEST_APART, OVERLAP, NEAREST_APART = 5.0, 1.0, -1.0  # see `measure_separation`
+MEMORIZED = 0.6
+SHORT_LATENT = 8
 FIRST_STEPS = 300  # before, the samples of healthy trainings have little variety
 FEW_MODES, LITTLE_VARIETY = 0.15, 0.4  # times the variety of the training images
 
@@ -142,15 +143,15 @@ def find_wrong_range(row: dict[str, float]) -> Finding | None:
 
 
 def find_divergence(row: dict[str, float]) -> Finding | None:
-    """Finds numbers that are not finite, very large logits, and a Fréchet distance that grows."""
+    """Finds numbers that are not finite, logits that spread far, and a Fréchet distance that grows."""
     names = [name for name, value in row.items() if not math.isfinite(value)]
     advice = "halve both learning rates" if "penalty" in row else PENALTY
     expect = "the losses and the logits stay small"
     if names:
         return Finding(DIVERGENCE, f"not finite: {', '.join(names[:3])}", advice, expect, rows_needed=1)
-    logits = max(abs(row.get("training_logits", 0.0)), abs(row.get("generated_logits", 0.0)))
-    if logits > LARGEST_LOGITS:
-        return Finding(DIVERGENCE, f"the mean logits reach {logits:.0f}", advice, expect)
+    size = max(row.get("training_spread", 0.0), row.get("generated_spread", 0.0))
+    if size > LARGEST_SPREAD:
+        return Finding(DIVERGENCE, f"the logits spread by {size:.0f}", advice, expect)
     distance, lowest = row.get("val_frechet_distance", 0.0), row.get("lowest_distance", math.inf)
     if distance > LARGEST_GROWTH * lowest:
         evidence = f"the Fréchet distance grew from {lowest:.3g} to {distance:.3g}"
@@ -174,16 +175,20 @@ def find_high_rates(row: dict[str, float], symptom: Finding) -> Finding | None:
 
 
 def find_discriminator_wins(row: dict[str, float]) -> Finding | None:
-    """Finds logits of real and generated images that no longer overlap."""
+    """Finds logits of real and generated images that do not overlap, and samples with little variety.
+
+    Logits that do not overlap are no problem alone: with a penalty, the generator still learns from them.
+    """
     apart = measure_separation(row, "training", "generated")
-    if apart is None or apart < FARTHEST_APART:
+    if apart is None or apart < FARTHEST_APART or not _has_little_variety(row, LITTLE_VARIETY):
         return None
     difference = row["training_logits"] - row["generated_logits"]
     return Finding(
         DISCRIMINATOR,
-        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their spread",
+        f"the logits of real and generated images differ by {difference:.3g}, {apart:.1f} times their "
+        f"spread, and {_describe_variety(row)}",
         _advise_weaker_discriminator(row),
-        "the logits of real and generated images overlap, and the samples improve",
+        "the logits of real and generated images come closer, and the samples vary more",
     )
 
 
@@ -207,10 +212,11 @@ def find_memorizing(row: dict[str, float]) -> Finding | None:
     The measure is (E[D(train)] - E[D(test)]) / (E[D(train)] - E[D(generated)]): 0 for no overfitting, 1 for
     complete overfitting. Reference: Karras et al. 2020, https://arxiv.org/abs/2006.06676, equation 1.
     """
-    if not {"training_logits", "test_logits", "generated_logits"} <= row.keys():
+    apart = measure_separation(row, "training", "generated")
+    if apart is None or apart < OVERLAP or "test_logits" not in row:  # the measure is noise then
         return None
     difference = row["training_logits"] - row["generated_logits"]
-    if difference <= 0 or row["training_logits"] - row["test_logits"] < MEMORIZED * difference:
+    if row["training_logits"] - row["test_logits"] < MEMORIZED * difference:
         return None
     return Finding(
         MEMORIZING,
@@ -224,30 +230,30 @@ def find_memorizing(row: dict[str, float]) -> Finding | None:
 
 
 def find_few_modes(row: dict[str, float]) -> Finding | None:
-    """Finds a generator that draws a few images only: mode collapse."""
-    return _find_little_variety(
-        row,
-        COLLAPSE,
-        FEW_MODES,
-        "the samples show all kinds of images again within a few epochs",
-    )
+    """Finds a generator that draws only a few different images: mode collapse."""
+    if not _has_little_variety(row, FEW_MODES):
+        return None
+    expect = "within a few epochs the samples show all kinds of images again"
+    return Finding(COLLAPSE, _describe_variety(row), _advise_variety(row), expect)
 
 
 def find_little_variety(row: dict[str, float]) -> Finding | None:
     """Finds samples that vary less than the training images."""
-    return _find_little_variety(row, VARIETY, LITTLE_VARIETY, "the samples vary more")
+    if not _has_little_variety(row, LITTLE_VARIETY):
+        return None
+    return Finding(VARIETY, _describe_variety(row), _advise_variety(row), "the samples vary more")
 
 
-def _find_little_variety(row: dict[str, float], cause: str, limit: float, expect: str) -> Finding | None:
+def _has_little_variety(row: dict[str, float], share: float) -> bool:
+    """Returns whether the samples have less than a share of the variety of the training images."""
     if not {"training_variety", "generated_variety", "steps"} <= row.keys() or row["steps"] < FIRST_STEPS:
-        return None
-    real, generated = row["training_variety"], row["generated_variety"]
-    if generated >= limit * real:
-        return None
-    evidence = (
-        f"the probe's samples look like {generated:.0f} different images, as many real images like {real:.0f}"
-    )
-    return Finding(cause, evidence, _advise_variety(row), expect)
+        return False
+    return row["generated_variety"] < share * row["training_variety"]
+
+
+def _describe_variety(row: dict[str, float]) -> str:
+    drawn, real = row["generated_variety"], row["training_variety"]
+    return f"the samples vary like {drawn:.0f} different images, and as many real images vary like {real:.0f}"
 
 
 def _advise_weaker_discriminator(row: dict[str, float]) -> str:
@@ -265,9 +271,11 @@ def _advise_stronger_discriminator(row: dict[str, float]) -> str:
 
 
 def _advise_variety(row: dict[str, float]) -> str:
+    if row.get("latent_dim", math.inf) < SHORT_LATENT:
+        return f"give the generator latents of 100 numbers, not {row['latent_dim']:.0f}"
     if "penalty" not in row:
         return PENALTY
-    return "train with latents of at least 32 numbers, and with minibatch deviation in the discriminator"
+    return "train with labels, or with minibatch deviation in the discriminator"
 
 
 def measure_separation(row: dict[str, float], one: str, other: str) -> float | None:

@@ -16,7 +16,7 @@ ALLOWED = {
     "core": {"images", "sampling"},
     "data": LEAVES,
     "metrics": LEAVES | {"data"},
-    "runs": {"core", "files"},
+    "runs": {"core", "files", "images"},
     "reports": LEAVES | {"runs", "metrics", "data", "sampling", "core"},
     "exports": LEAVES | {"sampling", "core"},
     "commands": LEAVES | {"core", "sampling", "data", "metrics", "runs", "reports", "exports"},

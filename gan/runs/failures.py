@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..images import spread_rows
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
@@ -23,8 +25,9 @@ class Failure:
 
 
 def _keep_few(images: np.ndarray, labels: np.ndarray | None) -> tuple:
-    """Keeps the first 200 images."""
-    return images[:FEW_IMAGES], None if labels is None else labels[:FEW_IMAGES]
+    """Keeps a few images, evenly spread, so that all classes remain."""
+    rows = spread_rows(len(images), FEW_IMAGES)
+    return images[rows], None if labels is None else labels[rows]
 
 
 def _lighten(images: np.ndarray, labels: np.ndarray | None) -> tuple:
@@ -32,16 +35,20 @@ def _lighten(images: np.ndarray, labels: np.ndarray | None) -> tuple:
     return (127 + (images.astype(np.uint16) * 128) // 255).astype(np.uint8), labels
 
 
-FEW_IMAGES = 200
+FEW_IMAGES = 50
 # Small networks and short epochs, so that a run takes two or three minutes on two CPU cores.
-SHORT = {"base_filters": 16, "steps_per_epoch": 100, "epochs": 12}
+SHORT = {"base_filters": 16, "steps_per_epoch": 100, "epochs": 8}
 FAILURES = {
     "wrong-range": Failure(
         "the training images lie in [0, 1], and the generator draws in [-1, 1]", SHORT, _lighten
     ),
+    "divergence": Failure(
+        "the Wasserstein loss has no limit without a penalty",
+        SHORT | {"loss": "wasserstein", "penalty": "none"},
+    ),
     "high-rates": Failure(
-        "both learning rates are ten times too high",
-        SHORT | {"generator_learning_rate": 2e-2, "discriminator_learning_rate": 2e-2},
+        "the learning rates are fifty times too high",
+        SHORT | {"generator_learning_rate": 0.1, "discriminator_learning_rate": 0.1},
     ),
     "discriminator-wins": Failure(
         "the discriminator has no penalty, and learns faster than the generator",
@@ -53,10 +60,14 @@ FAILURES = {
     ),
     "memorizing": Failure(
         f"the discriminator sees only {FEW_IMAGES} training images, and always unchanged",
-        SHORT | {"translation": 0.0},
+        SHORT | {"translation": 0.0, "penalty_weight": 0.03},
         _keep_few,
     ),
-    "little-variety": Failure("the latents have only two numbers", SHORT | {"latent_dim": 2}),
+    "collapse": Failure(
+        "a latent has only one number, and nothing shows the discriminator that all samples are alike",
+        SHORT | {"latent_dim": 1, "conditional": False, "minibatch_deviation": False},
+    ),
+    "little-variety": Failure("a latent has only two numbers", SHORT | {"latent_dim": 2}),
 }
 
 

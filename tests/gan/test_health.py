@@ -14,14 +14,15 @@ HEALTHY = {
     "training_logits": 0.6, "training_spread": 0.7, "test_logits": 0.55, "test_spread": 0.7,
     "generated_logits": -0.4, "generated_spread": 0.5,
     "training_variety": 160.0, "generated_variety": 140.0, "training_minimum": -1.0, "training_maximum": 1.0,
+    "latent_dim": 100,
     "generator_rate": 2e-3, "discriminator_rate": 2e-3,
 }  # fmt: skip
 ILL = {
     health.RANGE: {"training_minimum": 0.0},
     health.DIVERGENCE: {"val_frechet_distance": 30.0},
     health.MEMORIZING: {"test_logits": -0.3},
-    health.DISCRIMINATOR: {"training_logits": 6.0, "generated_logits": -7.0},
-    health.GENERATOR: {"training_logits": -1.0, "test_logits": -1.0},
+    health.DISCRIMINATOR: {"training_logits": 6.0, "generated_logits": -7.0, "generated_variety": 3.0},
+    health.GENERATOR: {"training_logits": -2.0, "test_logits": -2.0},
     health.COLLAPSE: {"generated_variety": 3.0},
     health.VARIETY: {"generated_variety": 50.0},
 }
@@ -67,7 +68,7 @@ def test_a_cause_needs_two_epochs_in_a_sequence():
 
 
 def test_one_cause_at_a_time_and_each_cause_once():
-    both = ILL[health.DISCRIMINATOR] | ILL[health.COLLAPSE]
+    both = ILL[health.DISCRIMINATOR]  # with the variety of a collapse
     rows = repeat(4, **both)
     rows += [HEALTHY | ILL[health.COLLAPSE] | {"epoch": epoch} for epoch in (5, 6, 7)]
     rows += [HEALTHY | both | {"epoch": epoch} for epoch in (8, 9)]
@@ -114,10 +115,10 @@ def test_the_separation_does_not_depend_on_the_size_of_the_logits():
 
 
 def test_memorizing_is_the_measure_of_the_paper():
-    """(E[D(train)] - E[D(test)]) / (E[D(train)] - E[D(generated)]), here 0.69 and 0.71."""
+    """(E[D(train)] - E[D(test)]) / (E[D(train)] - E[D(generated)]), here 0.59 and 0.61."""
     logits = {"training_logits": 1.0, "generated_logits": 0.0}
-    assert find_cause(HEALTHY | logits | {"test_logits": 0.31}) is None
-    assert find_cause(HEALTHY | logits | {"test_logits": 0.29}).cause == health.MEMORIZING
+    assert find_cause(HEALTHY | logits | {"test_logits": 0.41}) is None
+    assert find_cause(HEALTHY | logits | {"test_logits": 0.39}).cause == health.MEMORIZING
 
 
 def test_a_remark_reads_as_four_lines():
