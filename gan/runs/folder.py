@@ -30,6 +30,7 @@ class RunFolder:
         self.model = self.path / "gan.keras"  # the whole trained GAN
         self.generator = self.path / "generator.keras"  # the generator alone, or its moving average
         self.evaluation = self.path / "evaluation"  # report.json and nearest.png of `python -m gan evaluate`
+        self.doctor = self.path / "doctor.json"  # the remarks about the training
 
     @contextlib.contextmanager
     def open_for_writing(self) -> Iterator[None]:
