@@ -13,6 +13,8 @@ from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors
 from .runs import OtherDataError, hold, load_dataset, load_gan
 
+UNFINISHED = "The run is not finished, so there is no gan.keras."
+
 
 def add_command(commands) -> None:
     """Adds the command to the parser of `python -m gan`."""
@@ -55,7 +57,7 @@ def _load(folder: RunFolder, config: dict, source: str | None, verbose: int) -> 
     try:
         gan = load_gan(folder.path)
     except UsageError as error:
-        problems["gan_problem"] = f"{error}."
+        problems["gan_problem"] = f"{error}." if folder.model.exists() else UNFINISHED
     try:
         dataset = load_dataset(folder, source, verbose)
     except UsageError as error:

@@ -34,7 +34,8 @@ def draw_chart(
 
     Args:
         title: the name of the values.
-        lines: at least one line with a point.
+        lines: at least one line with a point. A line without points is left out, and keeps its color and dash
+            for the other charts.
         floor: the value for real images, drawn as a horizontal line. None: no line.
         may_be_logarithmic: whether the axis becomes logarithmic if the values are of very different size.
 
@@ -52,7 +53,7 @@ def draw_chart(
         y = _round(_to_y(vertical.place(floor)))
         parts.append(element("path", d=f"M{LEFT} {y}H{WIDTH - RIGHT}", class_="floor"))
     for number, line in enumerate(lines):
-        parts += _draw_line(number, line, horizontal, vertical)
+        parts += _draw_line(number, line, horizontal, vertical) if line.points else []
     svg = element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{title}, by epoch")
     note = " (logarithmic axis)" if is_logarithmic else ""
     caption = element("figcaption", title, element("small", note))
@@ -63,8 +64,10 @@ class _Axis:
     """Places values from 0 to 1 on an axis with equal steps."""
 
     def __init__(self, low: float, high: float, is_whole: bool = False):
-        gap = 0.5 if is_whole else max(abs(high), 1e-9) * 0.05
-        self.low, self.high = (low, high) if high > low else (low - gap, high + gap)
+        if low == high:
+            gap = 0.5 if is_whole else abs(high) * 0.05
+            low, high = (low - gap, high + gap) if gap else (0.0, 1.0)
+        self.low, self.high = low, high
         step = _choose_step(self.high - self.low)
         step = max(1.0, math.ceil(step)) if is_whole else step
         if not is_whole:
@@ -129,7 +132,8 @@ def _draw_line(number: int, line: Line, horizontal: _Axis, vertical: _Axis | _Lo
 
 
 def _draw_legend(lines: list[Line], floor: float | None) -> Markup:
-    styles = [(line.name, {"class_": "line"} | _style(number)) for number, line in enumerate(lines)]
+    numbered = [(number, line) for number, line in enumerate(lines) if line.points]
+    styles = [(line.name, {"class_": "line"} | _style(number)) for number, line in numbered]
     styles += [] if floor is None else [(f"real images: {floor:.3g}", {"class_": "floor"})]
     items = []
     for name, style in styles:

@@ -8,13 +8,13 @@ from ..images import MILLISECONDS_OF_END, MILLISECONDS_OF_EPOCH, encode_animatio
 from ..runs import RunFolder
 from .comparison import read_epochs
 
-MOST_FRAMES = 24  # of the film; each has 10 to 50 kB
+MOST_FRAMES = 16  # of the film; each has 10 to 60 kB
 LARGEST_SIDE = 640  # pixels of a frame or picture
 STILLS, ROWS, COLUMNS = 6, 10, 2  # epochs in print; rows and columns of images of each
 
 
 def encode_small_film(folder: RunFolder) -> bytes | None:
-    """Returns the bytes of an animated WebP with at most 24 epochs, or None without readable pictures.
+    """Returns the bytes of an animated WebP with at most 16 epochs, or None without readable pictures.
 
     The file `epochs.gif` of a run can have many megabytes, so it is no part of a page.
     """

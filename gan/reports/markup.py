@@ -8,7 +8,7 @@ import numpy as np
 from ..images import encode_png, encode_webp
 
 EMPTY = ("img", "col")  # elements without an end tag
-LARGEST_EXACT_SIDE = 64  # pixels; larger images become WebP files, which are smaller but not exact
+LARGEST_EXACT = 70_000  # values of an image; larger images become WebP files, which are smaller but not exact
 
 
 class Markup(str):
@@ -74,8 +74,8 @@ def make_image(image: np.ndarray, text: str, is_exact: bool = False, **attribute
 
 
 def make_sample(image: np.ndarray, text: str) -> Markup:
-    """Returns one sample, with exact pixels if it is small: see `make_image`."""
-    return make_image(image, text, is_exact=max(image.shape[:2]) <= LARGEST_EXACT_SIDE, class_="pixels")
+    """Returns a sample or a few samples, with exact pixels if they are small: see `make_image`."""
+    return make_image(image, text, is_exact=image.size <= LARGEST_EXACT, class_="pixels")
 
 
 def to_url(content: bytes, kind: str) -> str:

@@ -32,11 +32,11 @@ CHARTS = [
         False,
         {
             "real_logits": "training images",
-            "val_real_logits": "test images",
+            "val_real_logits": "validation images",
             "fake_logits": "generated images",
         },
     ),
-    ("Fréchet distance to test images", True, {"val_frechet_distance": "samples"}),
+    ("Fréchet distance", True, {"val_frechet_distance": "samples"}),
     ("Classifier score", False, {"val_classifier_score": "samples"}),
     ("Share of the smallest class", False, {"val_smallest_class_share": "samples"}),
 ]
@@ -112,13 +112,13 @@ def show_ends(facts: Facts) -> Markup:
 
 
 def list_checks(checks: list[Check]) -> list[Markup]:
-    """Returns a table with all checks, one part for each question."""
+    """Returns a table of checks, one part for each question. Without checks: nothing."""
     parts = []
     for question in QUESTIONS:
         head = element("th", QUESTION_TEXTS[question], colspan=3, scope="rowgroup")
         rows = [_list_check(check) for check in checks if check.question == question]
-        parts.append(element("tbody", element("tr", head), *rows))
-    return [element("div", element("table", *parts, class_="checks"), class_="scroll")]
+        parts += [element("tbody", element("tr", head), *rows)] if rows else []
+    return [element("div", element("table", *parts, class_="checks"), class_="scroll")] if parts else []
 
 
 def _list_check(check: Check) -> Markup:
@@ -141,7 +141,7 @@ def describe_quality(measures: Measures) -> list[Markup]:
         element("p", f"{text}{accuracy}. {measures.origin}{few}"),
         element(
             "p",
-            "The columns “real” measure real images in the same way. A perfect generator reaches these values.",
+            "The columns “real” measure real images instead. A perfect generator reaches these values.",
         ),
         make_table(
             [["", *((f"compared with {side}", 2) for side in sides)], ["", *beside * len(sides)]],
@@ -216,9 +216,8 @@ def draw_curves(facts: Facts, floors: dict[str, float]) -> list[Markup]:
     charts = []
     for title, may_be_logarithmic, columns in CHARTS:
         lines = [read_line(name, facts.rows, column) for column, name in columns.items()]
-        lines = [line for line in lines if line.points]
         floor = floors.get(next(iter(columns)))
-        if lines:
+        if any(line.points for line in lines):
             charts.append(draw_chart(title, lines, floor, may_be_logarithmic))
     return [element("div", *charts, class_="charts")]
 

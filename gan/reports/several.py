@@ -39,7 +39,7 @@ def list_runs(runs: list[Facts], checks: list[list[Check]]) -> list[Markup]:
     rows += [(title, ["", "", "", *cells]) for title, cells in seeds]
     text = "The settings that are not equal in all runs, and the validation after the last epoch."
     note = [element("p", comparison.OTHER_DATA)] if comparison.have_other_data(configs) else []
-    return [element("p", text), make_table(heads, rows, class_="numbers"), *note]
+    return [element("p", text), make_table(heads, rows, class_="numbers runs"), *note]
 
 
 def compare_quality(runs: list[Facts], measures: list[Measures]) -> list[Markup]:
@@ -95,9 +95,8 @@ def compare_curves(runs: list[Facts], measures: list[Measures]) -> list[Markup]:
     for title, may_be_logarithmic, columns in CHARTS:
         for column, name in columns.items():
             lines = [read_line(_name(number, facts), facts.rows, column) for number, facts in enumerate(runs)]
-            lines = [line for line in lines if line.points]
             full_title = title if len(columns) == 1 else f"{title}: {name}"
-            if lines:
+            if any(line.points for line in lines):
                 charts.append(draw_chart(full_title, lines, floors.get(column), may_be_logarithmic))
     return [element("div", *charts, class_="charts")]
 
@@ -108,7 +107,7 @@ def describe_each(facts: Facts, checks: list[Check]) -> list[Markup]:
         element("p", describe_run(facts)),
         show_verdict(checks),
         *list_checks([check for check in checks if not check.passed]),
-        show_stills(facts),
+        element("div", show_stills(facts), class_="small"),
         element("h3", "The remarks of the doctor"),
         *describe_doctor(facts),
         element("h3", "How to repeat the run"),
