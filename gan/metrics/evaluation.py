@@ -380,8 +380,10 @@ def _format_row(title: str, cells: list[str]) -> str:
     return f"{title:36}{'   '.join(f'{samples:>10}{real:>10}' for samples, real in pairs)}"
 
 
+def format_value(value: float | None, form: str = "") -> str:
+    """Formats a number. Without a form: three digits, or no decimals from 1000 upward. None is a dash."""
+    return "-" if value is None else format(value, form or (".3g" if abs(value) < 1000 else ".0f"))
+
+
 def _format_pair(pair: dict, form: str = "") -> list[str]:
-    """Formats two numbers. Without a form: three digits, or no decimals from 1000 upward. None is a dash."""
-    values = pair.get("samples"), pair.get("real")
-    forms = [form or (".3g" if value is None or abs(value) < 1000 else ".0f") for value in values]
-    return ["-" if value is None else format(value, one) for value, one in zip(values, forms, strict=True)]
+    return [format_value(pair.get("samples"), form), format_value(pair.get("real"), form)]

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from ..files import find_numbered
 from ..images import add_row_names, make_grid, read_picture, readable_scale, split_grid
+from ..metrics.evaluation import format_value
 from ..runs import RunFolder, read_history
 from ..runs.settings import complete
 
@@ -211,9 +212,18 @@ def have_other_data(configs: list[dict]) -> bool:
     return len({config["data"]["checksum"] for config in configs}) > 1
 
 
-def mean_and_spread(values: list[float | None]) -> str | None:
-    """Formats the mean and the standard deviation of at least two values. None if a value is missing."""
-    return None if None in values else f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+def mean_and_spread(values: list[float | None], form: str = "") -> str | None:
+    """Formats the mean and the standard deviation of at least two values. None if a value is missing.
+
+    Args:
+        values: the values.
+        form: as in `gan.metrics.evaluation.format_value`. Without a form, the spread has two digits.
+    """
+    if None in values:
+        return None
+    mean, spread = statistics.mean(values), statistics.stdev(values)
+    short = form or (".2g" if spread < 100 else ".0f")
+    return f"{format_value(mean, form)} ± {format_value(spread, short)}"
 
 
 def format_cell(cell: float | str | None) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..images import make_grid
-from ..metrics.evaluation import ALONE, COMPARED, SIDES
+from ..metrics.evaluation import ALONE, COMPARED, SIDES, format_value
 from . import comparison
 from .curves import draw_chart, read_line
 from .facts import Facts
@@ -35,7 +35,7 @@ def list_runs(runs: list[Facts], checks: list[list[Check]]) -> list[Markup]:
         cells = [comparison.format_cell(ends[number].get(name)) for name in comparison.FIGURES]
         cells = [verdicts[number], differences[number] or "-", str(facts.epochs_done), *cells]
         rows.append((_name(number, facts), cells))
-    seeds = _list_seeds(configs, ends, [*comparison.FIGURES])
+    seeds = _list_seeds(configs, ends, dict.fromkeys(comparison.FIGURES, ""))
     rows += [(title, ["", "", "", *cells]) for title, cells in seeds]
     text = "The settings that are not equal in all runs, and the validation after the last epoch."
     note = [element("p", comparison.OTHER_DATA)] if comparison.have_other_data(configs) else []
@@ -51,23 +51,21 @@ def compare_quality(runs: list[Facts], measures: list[Measures]) -> list[Markup]
     titles = {name: title for name, title in COMPARED.items() if name != "kernel_distance_error"}
     titles |= {name: title for name, (title, _) in ALONE.items()}
     titles = {name: title for name, title in titles.items() if any(_find(one, side, name) for one in known)}
-    values, rows = [], []
-    for number, (facts, figures) in enumerate(zip(runs, measures, strict=True)):
-        pairs = {name: _find(figures.report or {}, side, name) for name in titles}
-        values.append({name: pair.get("samples") for name, pair in pairs.items()})
-        rows.append((_name(number, facts), [_format(name, values[-1][name]) for name in titles]))
-    rows += _list_seeds([facts.config for facts in runs], values, [*titles])
-    real = {name: _find(known[0], side, name).get("real") for name in titles}
-    rows.append(("real images", [_format(name, real[name]) for name in titles]))
-    text = (
-        f"The samples of each run, compared with {SIDES[side]}. The values of real images are those beside "
-    )
-    text += "the first measured run."
+    found = [{name: _find(figures.report or {}, side, name) for name in titles} for figures in measures]
+    values = [{name: pair.get("samples") for name, pair in pairs.items()} for pairs in found]
+    real = {name: next(pairs[name]["real"] for pairs in found if pairs[name]) for name in titles}
+    columns = [[format_value(one[name], _form(name)) for name in titles] for one in [*values, real]]
+    seeds = _list_seeds([facts.config for facts in runs], values, {name: _form(name) for name in titles})
+    heads = ["", *(f"run {number}" for number in range(1, len(runs) + 1)), "real images"]
+    heads += [title for title, _ in seeds]
+    columns += [cells for _, cells in seeds]
+    rows = [(title, list(cells)) for title, *cells in zip(titles.values(), *columns, strict=True)]
+    text = f"The samples of each run, compared with {SIDES[side]}."
     origins = [
         element("li", f"{_name(number, facts)}: {figures.origin}")
         for number, (facts, figures) in enumerate(zip(runs, measures, strict=True))
     ]
-    table = make_table([["run", *titles.values()]], rows, class_="numbers")
+    table = make_table([heads], rows, class_="numbers")
     return [element("p", text), table, element("ul", *origins, class_="origins")]
 
 
@@ -115,12 +113,21 @@ def describe_each(facts: Facts, checks: list[Check]) -> list[Markup]:
     ]
 
 
-def _list_seeds(configs: list[dict], values: list[dict], names: list[str]) -> list[tuple[str, list[str]]]:
-    """Returns a row with mean and spread for each group of runs that differ only in their seed."""
+def _list_seeds(
+    configs: list[dict], values: list[dict], forms: dict[str, str]
+) -> list[tuple[str, list[str]]]:
+    """Returns mean and spread for each group of runs that differ only in their seed: a title, and cells.
+
+    Args:
+        configs: the config of each run.
+        values: the values of each run, by name.
+        forms: the names of the cells, with the format of each.
+    """
     rows = []
     for members in comparison.group_seeds(configs):
         cells = [
-            comparison.mean_and_spread([values[member].get(name) for member in members]) for name in names
+            comparison.mean_and_spread([values[member].get(name) for member in members], form)
+            for name, form in forms.items()
         ]
         numbers = ", ".join(str(member + 1) for member in members)
         title = f"{len(members)} {comparison.SEEDS} (runs {numbers})"
@@ -133,9 +140,8 @@ def _find(report: dict, side: str, name: str) -> dict:
     return report.get(side, {}).get(name) or report.get("samples_alone", {}).get(name) or {}
 
 
-def _format(name: str, value: float | None) -> str:
-    form = ALONE[name][1] if name in ALONE else ".3g"
-    return "-" if value is None else format(value, form)
+def _form(name: str) -> str:
+    return ALONE[name][1] if name in ALONE else ""
 
 
 def _name(number: int, facts: Facts) -> str:

@@ -37,7 +37,7 @@ class Check(NamedTuple):
 def check_run(facts: Facts) -> list[Check]:
     """Makes all checks of a run. No damaged file raises an error: the check fails.
 
-    Example: `give_verdict(check_run(facts))` is `"Sound: all 13 checks passed."` for a good run.
+    Example: `give_verdict(check_run(facts))` is `"Sound: all 14 checks passed."` for a good run.
     """
     checks = [
         (FINITE, "Losses", _check_losses(facts)),
@@ -52,6 +52,7 @@ def check_run(facts: Facts) -> list[Check]:
         (REPRODUCIBLE, "Data", _check_data(facts)),
         (REPRODUCIBLE, "Versions", _check_versions(facts)),
         (REPRODUCIBLE, "Device", _check_device(facts)),
+        (REPRODUCIBLE, "Length", _check_length(facts)),
         (REPRODUCIBLE, "Start", _check_start(facts)),
     ]
     return [Check(question, title, *result) for question, title, result in checks]
@@ -213,14 +214,19 @@ def _check_device(facts: Facts) -> tuple[bool | None, str]:
     settings, device = facts.settings, read_machine(facts.config).get("device")
     if settings is None:
         return None, "The settings are not known."
-    if settings.minutes:
-        return None, f"The run had {settings.minutes:g} minutes: the number of epochs depends on the machine."
     if settings.deterministic:
         return True, "The run used deterministic operations."
     if device == "CPU":
         return True, "The run used a CPU. On a CPU, the same settings give the same weights."
     where = "a GPU" if device == "GPU" else "a device that is not recorded"
     return None, f"The run used {where} without --deterministic. Results may differ in the last digits."
+
+
+def _check_length(facts: Facts) -> tuple[bool | None, str]:
+    minutes = facts.stored_settings.get("minutes")
+    if minutes is None:
+        return True, "The settings determine the number of epochs."
+    return None, f"The run had {minutes} minutes. The number of epochs depends on the speed of the machine."
 
 
 def _check_start(facts: Facts) -> tuple[bool | None, str]:
