@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -37,13 +38,13 @@ def _report(options: argparse.Namespace) -> None:
     with usage_errors():
         configs = [folder.read_whole_config() for folder in folders]
     verbose = 1 if sys.stderr.isatty() else 2
+    output.parent.mkdir(parents=True, exist_ok=True)
     with hold(folders[0].path, output):  # from the start, because the measurements take minutes
         with contextlib.redirect_stdout(sys.stderr):
             pairs = zip(folders, configs, strict=True)
             runs = [_load(folder, config, options.dataset, verbose) for folder, config in pairs]
             page, checks = make_report(runs, verbose=verbose)
         content = page.encode(errors="replace")  # a name may contain bytes that are not text
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_whole(output, content)
     for facts, results in zip(runs, checks, strict=True):
         print(f"{facts.folder.path}: {give_verdict(results)}")
@@ -52,14 +53,15 @@ def _report(options: argparse.Namespace) -> None:
 
 def _load(folder: RunFolder, config: dict, source: str | None, verbose: int) -> Facts:
     """Loads the GAN and the data of a run. What cannot be loaded becomes a reason in the page."""
-    gan = dataset = None
-    problems, is_changed = {}, False
+    facts = Facts(folder, config)
     try:
-        gan = load_gan(folder.path)
+        facts = dataclasses.replace(facts, gan=load_gan(folder.path))
     except UsageError as error:
-        problems["gan_problem"] = f"{error}." if folder.model.exists() else UNFINISHED
+        problem = f"{facts.hide_path(error)}." if folder.model.exists() else UNFINISHED
+        facts = dataclasses.replace(facts, gan_problem=problem)
     try:
-        dataset = load_dataset(folder, source, verbose)
+        return dataclasses.replace(facts, dataset=load_dataset(folder, source, verbose))
     except UsageError as error:
-        problems["data_problem"], is_changed = f"{error}.", isinstance(error, OtherDataError)
-    return Facts(folder, config, gan, dataset=dataset, is_data_changed=is_changed, **problems)
+        is_changed = isinstance(error, OtherDataError)
+        problem = f"{facts.hide_path(error)}."
+        return dataclasses.replace(facts, data_problem=problem, is_data_changed=is_changed)

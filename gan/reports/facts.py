@@ -1,6 +1,7 @@
 """Reads the files of a run for a report. A missing or damaged file becomes a text, and raises no error."""
 
 import dataclasses
+import os
 import shlex
 from functools import cached_property
 
@@ -39,6 +40,11 @@ class Facts:
     def name(self) -> str:
         """Returns the name of the run folder, without its path, which may be private."""
         return self.folder.path.resolve().name
+
+    def hide_path(self, message: str | Exception) -> str:
+        """Returns a message with the name of the run folder in place of its path, which may be private."""
+        path = str(self.folder.path)
+        return str(message).replace(f"{path}{os.sep}", "").replace(path, self.name)
 
     @cached_property
     def stored_settings(self) -> dict:
@@ -94,7 +100,7 @@ class Facts:
         try:
             return read_history(self.folder.history), ""
         except ValueError as error:
-            return [], f"{error}."
+            return [], f"{self.hide_path(error)}."
 
     @property
     def rows(self) -> list[dict[str, float]]:

@@ -261,7 +261,7 @@ def show_stills(facts: Facts) -> Markup:
     try:
         stills = draw_stills(facts.folder)
     except ValueError as error:
-        return element("p", f"{error}.", class_="left-out")
+        return _leave_out(f"{facts.hide_path(error)}.")
     figures = [
         element("figure", make_sample(still, f"Epoch {epoch}"), element("figcaption", f"Epoch {epoch}"))
         for epoch, still in stills.items()

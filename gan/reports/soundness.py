@@ -37,12 +37,13 @@ class Check(NamedTuple):
 def check_run(facts: Facts) -> list[Check]:
     """Makes all checks of a run. No damaged file raises an error: the check fails.
 
-    Example: `give_verdict(check_run(facts))` is `"Sound: all 14 checks passed."` for a good run.
+    Example: `give_verdict(check_run(facts))` is `"Sound: all 15 checks passed."` for a good run.
     """
     checks = [
         (FINITE, "Losses", _check_losses(facts)),
         (FINITE, "Weights", _check_weights(facts)),
         (WHOLE, "Finished", _check_end(facts)),
+        (WHOLE, "Model", _check_model(facts)),
         (WHOLE, "Settings", _check_settings(facts)),
         (WHOLE, "History", _check_history(facts)),
         (WHOLE, "Pictures", _check_pictures(facts)),
@@ -100,13 +101,17 @@ def _check_weights(facts: Facts) -> tuple[bool | None, str]:
 def _check_end(facts: Facts) -> tuple[bool | None, str]:
     planned, done = facts.epochs_planned, facts.epochs_done
     of = f"{done} of {planned} epochs are done" if planned else f"{done} epochs are done"
-    if facts.gan is None and facts.folder.model.exists():
-        return False, facts.gan_problem
-    if facts.gan is None:
+    if not facts.folder.model.exists():
         return False, f"{of}, and there is no gan.keras."
     if planned is None or done >= planned:
-        return True, f"{of}, and gan.keras can be loaded."
+        return True, f"{of}, and there is a gan.keras."
     return False, f"{of}, although there is a gan.keras."
+
+
+def _check_model(facts: Facts) -> tuple[bool | None, str]:
+    if facts.gan is None and facts.folder.model.exists():
+        return False, facts.gan_problem
+    return (None, NO_MODEL) if facts.gan is None else (True, "gan.keras can be loaded.")
 
 
 def _check_settings(facts: Facts) -> tuple[bool | None, str]:
@@ -204,7 +209,8 @@ def _check_versions(facts: Facts) -> tuple[bool | None, str]:
     then, now = read_machine(facts.config), describe_machine()
     if "keras" not in then or "tensorflow" not in then:
         return False, "config.json does not contain the versions of the packages."
-    changes = [f"{name} {now[name]} (the run: {then[name]})" for name in now if then.get(name) != now[name]]
+    names = [name for name in now if then.get(name, now[name]) != now[name]]
+    changes = [f"{name} {now[name]} (the run: {then[name]})" for name in names]
     if changes:
         return None, f"This machine has {', '.join(changes)}. Results may differ in the last digits."
     return True, "The versions and the device are recorded, and this machine has the same."
