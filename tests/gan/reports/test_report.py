@@ -221,7 +221,7 @@ DAMAGES = {
         lambda run: (run.samples / "epoch_0001.png").unlink(), "Pictures", "no picture of epoch 1.", False
     ),
     "a torn picture": (
-        lambda run: (run.samples / "real.png").write_bytes(b"PNG"), "Pictures", "real.png is missing or", False
+        lambda run: (run.samples / "real.png").write_bytes(b"PNG"), "Pictures", "real.png is missing", False
     ),
     "other steps": (
         lambda run: change_config(run, "settings", steps_per_epoch=3),
