@@ -79,6 +79,7 @@ def read_evaluation(facts: Facts) -> tuple[dict | None, str]:
     path = facts.folder.evaluation / "report.json"
     try:
         report = read_json(path)
+        report = {"network": report.get("classifier")} | report  # the name of the key in older versions
         evaluation.format_report(report)  # fails if a part is missing
         model = report.get("model_sha256")
         date = datetime.datetime.fromtimestamp(path.stat().st_mtime)

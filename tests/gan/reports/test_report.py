@@ -158,6 +158,9 @@ def test_figures_in_the_run_are_used_if_they_belong_to_the_model(page, measured,
     assert read_evaluation(facts)[0] is None and "another model" in read_evaluation(facts)[1]
     path.write_text(json.dumps(report))
     assert read_evaluation(facts)[0] and "does not say which model" in read_evaluation(facts)[1]
+    older = {"classifier" if name == "network" else name: value for name, value in report.items()}
+    path.write_text(json.dumps(older))
+    assert read_evaluation(facts)[0]["network"] == report["network"]
     path.write_text(json.dumps(report | {"samples_alone": {"near_copies": 1}}))
     assert read_evaluation(facts)[0] is None and "damaged" in read_evaluation(facts)[1]
 
