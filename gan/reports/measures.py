@@ -14,6 +14,7 @@ from .facts import Facts
 
 SEED = 0  # of all samples in a report
 DRAWN, SHOWN = 1000, 20  # samples that are ranked; samples that are shown of each end
+NO_DATA = "The data of the run could not be loaded: see the check of the data."
 NEAREST = 10  # samples that are shown beside their nearest training images
 
 
@@ -53,7 +54,7 @@ def measure(
         say: a function that gets a line of text for each step.
         verbose: as in `fit`, for the training of the feature network.
     """
-    measures = Measures(problem=facts.gan_problem or facts.data_problem)
+    measures = Measures(problem=facts.gan_problem or (NO_DATA if facts.dataset is None else ""))
     measures.report, measures.origin = read_evaluation(facts)
     if measures.problem:
         if measures.report is None:

@@ -202,7 +202,7 @@ def _check_data(facts: Facts) -> tuple[bool | None, str]:
     short = f"{facts.config['data']['checksum'][:12]}…"
     if facts.dataset is not None:
         return True, f"The data on this machine have the recorded SHA-256 {short}"
-    return (False if facts.is_data_changed else None), f"{facts.data_problem}. Recorded SHA-256: {short}"
+    return (False if facts.is_data_changed else None), f"{facts.data_problem} Recorded SHA-256: {short}"
 
 
 def _check_versions(facts: Facts) -> tuple[bool | None, str]:

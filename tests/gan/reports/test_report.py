@@ -296,7 +296,8 @@ def test_changed_data_are_not_sound_and_missing_data_are_not_known(copy):
     for is_changed, passed in ((True, False), (False, None)):
         facts = Facts(copy, config, is_data_changed=is_changed, **more)
         assert results_of(facts)["Data"] is passed
-    assert measure(facts).origin == "The checksums differ."
+        assert details_of(facts)["Data"].startswith("The checksums differ. Recorded SHA-256: ")
+    assert "The data of the run could not be loaded" in measure(Facts(copy, config, object())).origin
 
 
 def test_a_damaged_history_leaves_out_the_curves_only(copy):
