@@ -36,9 +36,6 @@ except ModuleNotFoundError as error:
 
 EPOCHS_UNTIL_TIME_IS_UP = 9999
 CHECKPOINTS_KEPT = 2
-# The number of images, and the batch size. With 5000 images, half of MNIST's test set, validation takes less
-# than a twentieth of the time of an epoch.
-VALIDATION = (5000, 250)
 SHOWN = ("d_loss", "g_loss", *training.QUALITY)  # logs in the terminal; history.csv has all logs
 
 
@@ -104,7 +101,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     tell_of_lost_pictures(folder, epochs_done)
     real_distance = _measure_real(job, network)
     say(*training.describe_start(job, epochs_done, real_distance), *start)
-    validation = validation_batches(job.dataset, settings.conditional, *VALIDATION)
+    validation = validation_batches(job.dataset, settings.conditional)
     doctor_logs = {"file": folder.doctor, "log_dir": folder.logs / "doctor"}
     doctor = callbacks.Doctor(**_probe(job), **doctor_logs, verbose=min(verbose, 1))
     started = time.monotonic()
@@ -132,7 +129,7 @@ def _measure_real(job: training.Job, network) -> float | None:
     data, has_labels = job.dataset, job.settings.conditional
     if network is None or data.test_images is None or (has_labels and data.test_labels is None):
         return None
-    return real_distance(network, data, *validation_split(data, has_labels, VALIDATION[0]))
+    return real_distance(network, data, *validation_split(data, has_labels))
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:

@@ -7,6 +7,7 @@ python -m gan film runs/first
 python -m gan page
 python -m gan evaluate runs/first
 python -m gan compare runs/first runs/second
+python -m gan report runs/first
 python -m gan train --minutes 5      # has the flags of train.py
 
 If the package is installed, `fit-gan` runs the same program.
@@ -20,7 +21,7 @@ from pathlib import Path
 from .commands.program import Parser, UsageError, missing_package, run_as_process, run_program
 
 try:
-    from .commands import classifier, compare, evaluate, export, film, generate, interpolate, page
+    from .commands import classifier, compare, evaluate, export, film, generate, interpolate, page, report
 except ModuleNotFoundError as error:
     raise missing_package("python -m gan", error) from None
 
@@ -42,7 +43,7 @@ def parse(arguments: list[str], program: str) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("train", help="train a GAN, with the flags of train.py", add_help=False)
-    for command in (generate, interpolate, film, page, export, evaluate, compare, classifier):
+    for command in (generate, interpolate, film, page, export, evaluate, compare, report, classifier):
         command.add_command(commands)
     return parser.parse_args(arguments)
 

@@ -209,7 +209,12 @@ def encode_webp(image: np.ndarray) -> bytes:
 
 
 def encode_animation(
-    frames: Iterable[np.ndarray], count: int, suffix: str, milliseconds: int, pause: int
+    frames: Iterable[np.ndarray],
+    count: int,
+    suffix: str,
+    milliseconds: int,
+    pause: int,
+    lossless: bool = True,
 ) -> bytes:
     """Returns the bytes of an endless animation. Takes one frame at a time: there may be thousands.
 
@@ -219,6 +224,7 @@ def encode_animation(
         suffix: ".gif" or ".webp".
         milliseconds: time of each frame.
         pause: time of the last frame, in milliseconds.
+        lossless: false makes a .webp smaller, with small changes of the pixels.
 
     Raises:
         ValueError: if the frames are larger than the format allows.
@@ -232,8 +238,8 @@ def encode_animation(
         )
     pictures = map(_to_picture, itertools.chain([first], frames))
     times = [milliseconds] * (count - 1) + [pause]
-    buffer, more = io.BytesIO(), {"append_images": pictures, "duration": times, "loop": 0, "lossless": True}
-    next(pictures).save(buffer, suffix[1:], save_all=True, **more)
+    buffer, more = io.BytesIO(), {"append_images": pictures, "duration": times, "loop": 0}
+    next(pictures).save(buffer, suffix[1:], save_all=True, lossless=lossless, **more)
     return buffer.getvalue()
 
 

@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from ..files import write_whole
+from ..files import digest, write_whole
 from ..images import encode_png
 from ..metrics.classifiers import feature_network_for
 from ..metrics.evaluation import draw_nearest, evaluate, format_report, real_accuracy
@@ -40,7 +40,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     folder = RunFolder(options.folder)
     gan = load_gan(options.folder)
     dataset = load_dataset(folder, options.dataset)
-    report = {"run": str(options.folder)} | _measure(gan, dataset, options)
+    run = {"run": str(options.folder), "model_sha256": digest(folder.model)}
+    report = run | _measure(gan, dataset, options)
     print(json.dumps(report, indent=2) if options.json else f"{format_report(report)}\n", flush=True)
     nearest = draw_nearest(gan.generate(10, seed=options.seed), dataset.train_images)
     try:

@@ -22,6 +22,10 @@ MOST_SCALE = 100
 ADVICE = "; if the data of the run are in another place now, give --dataset PATH"
 
 
+class OtherDataError(UsageError):
+    """Reports that a run was trained on other data."""
+
+
 class Source(NamedTuple):
     """Holds a generator, and what is known about its classes.
 
@@ -130,7 +134,8 @@ def load_dataset(folder: RunFolder, source: str | None = None, verbose: int = 1)
         verbose: 0 shows no progress bar.
 
     Raises:
-        UsageError: if the data are missing, or if the run was trained on other data.
+        UsageError: if the data are missing.
+        OtherDataError: if the run was trained on other data.
     """
     with usage_errors(after=ADVICE):
         config = folder.read_whole_config()
@@ -141,12 +146,13 @@ def load_dataset(folder: RunFolder, source: str | None = None, verbose: int = 1)
         counts = (
             f"{config['data'].get('images')} training images at the start, {len(dataset.train_images)} now"
         )
-        raise UsageError(
+        raise OtherDataError(
             f"{dataset.source} has changed since the start of {folder.path} ({counts}): restore the data, or "
             "start a new run, for example with --start-from"
         )
     if dataset.checksum != config["data"]["checksum"]:
-        raise UsageError(f"{dataset.source} is not the data of {folder.path}: the checksums differ{ADVICE}")
+        differ = f"{dataset.source} is not the data of {folder.path}: the checksums differ"
+        raise OtherDataError(f"{differ}{ADVICE}")
     return dataset
 
 

@@ -7,6 +7,7 @@ from .distances import (
     compare_neighborhoods,
     frechet_distance,
     kernel_distance,
+    realism_scores,
 )
 from .features import FeatureNetwork
 from .streaming import ClassBalance, ClassifierScore, FrechetDistance, quality_metrics

@@ -12,6 +12,7 @@ from keras import ops
 
 SUMS = "float64"  # high precision, because a covariance is a small difference of large sums
 ROWS_AT_ONCE = 500
+SMALLEST_DISTANCE = 1e-12  # of features, to divide by
 
 
 class Neighborhoods(NamedTuple):
@@ -121,6 +122,39 @@ def compare_neighborhoods(real_features: np.ndarray, fake_features: np.ndarray, 
         density=float(balls_around_fake.mean() / k),
         coverage=float(np.concatenate(is_covered).mean()),
     )
+
+
+def realism_scores(real_features: np.ndarray, fake_features: np.ndarray, k: int = 5) -> np.ndarray:
+    """Computes the realism score of each generated feature, (fake count,), at least 0.
+
+    For a real feature, take the radius of its neighborhood (see `compare_neighborhoods`), divided by the
+    distance of the generated feature to the real feature. The score is the largest of these quotients. So a
+    score of more than 1 means that the generated feature is in the neighborhood of a real feature. Half of
+    the neighborhoods, with radii of more than the median, do not count: they belong to rare real images, and
+    contain nearly everything. Reference: Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991, section
+    5, equation 3.
+
+    Args:
+        real_features: (count, length). The count is more than k.
+        fake_features: (fake count, length).
+        k: the radius is the distance to the k-th nearest neighbor.
+
+    Raises:
+        ValueError: if there are not more than k real features.
+
+    Example: `realism_scores(real, fake).argsort()[:20]` are the 20 least realistic images.
+    """
+    real_features, fake_features = np.asarray(real_features, SUMS), np.asarray(fake_features, SUMS)
+    if len(real_features) <= k:
+        expected = f"Neighborhoods with k={k} need more than {k} real images"
+        raise ValueError(f"{expected}. Received: {len(real_features)}")
+    radii = _neighbor_distances(real_features, k)
+    is_dense = radii <= np.median(radii)
+    radii, centers = radii[is_dense], real_features[is_dense]
+    scores = np.empty(len(fake_features))
+    for rows, distances in _distances(fake_features, centers):
+        scores[rows] = (radii / np.maximum(distances, SMALLEST_DISTANCE)).max(1)
+    return scores
 
 
 def mean_and_covariance(count, total, products):

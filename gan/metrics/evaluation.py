@@ -223,7 +223,7 @@ def draw_nearest(samples: np.ndarray, train_images: np.ndarray) -> np.ndarray:
 
 def format_report(report: dict) -> str:
     """Formats a report as tables for a terminal of 80 columns. Long names of classes make a table wider."""
-    count, alone, network = (report[key] for key in ("samples", "samples_alone", "network"))
+    count, network = report["samples"], report["network"]
     accuracy = f"Its test accuracy is {network['test_accuracy']:.2%}. " if "test_accuracy" in network else ""
     sides = [side for side in SIDES if side in report]
     lines = [
@@ -234,23 +234,62 @@ def format_report(report: dict) -> str:
         f"{'':36}" + "   ".join(f"{SIDES[side]:>20}" for side in sides),
         f"{'':36}" + "   ".join(f"{'samples':>10}{'real':>10}" for _ in sides),
     ]
-    lines += [_row(title, *(report[side][name] for side in sides)) for name, title in COMPARED.items()]
+    lines += [_format_row(*row) for row in list_compared(report)]
     lines += ["", f"{'':36}{'samples':>10}{'real':>10}"]
-    lines += [_row(title, alone[name], form=form) for name, (title, form) in ALONE.items() if name in alone]
-    return "\n".join(lines + (_format_classes(report["classes"]) if "classes" in report else []))
+    lines += [_format_row(*row) for row in list_alone(report)]
+    return "\n".join(lines + (_format_classes(list_classes(report)) if "classes" in report else []))
 
 
-def _format_classes(classes: list[dict]) -> list[str]:
-    width = max(5, *(len(str(figures["class"])) + 1 for figures in classes))
+def list_compared(report: dict) -> list[tuple[str, list[str]]]:
+    """Returns the rows of the table of distances, as texts.
+
+    Each row has a title, and for each side in `SIDES` that the report has, a value for samples and a value
+    for real images.
+    """
+    sides = [report[side] for side in SIDES if side in report]
+    return [
+        (title, [text for side in sides for text in _format_pair(side[name])])
+        for name, title in COMPARED.items()
+    ]
+
+
+def list_alone(report: dict) -> list[tuple[str, list[str]]]:
+    """Returns the rows of the table of figures without a side: a title, a value for samples, a real value."""
+    alone = report["samples_alone"]
+    return [
+        (title, _format_pair(alone[name], form)) for name, (title, form) in ALONE.items() if name in alone
+    ]
+
+
+def list_classes(report: dict) -> list[tuple[str, list[str]]]:
+    """Returns the rows of the table of classes, as texts.
+
+    Each row has the name of a class, and for each figure in `OF_A_CLASS` a value for samples and a value for
+    real images. The list is empty for data without classes.
+    """
+    return [
+        (
+            str(figures["class"]),
+            [
+                text
+                for name, (_, form) in OF_A_CLASS.items()
+                for text in _format_pair(figures.get(name, {}), form)
+            ],
+        )
+        for figures in report.get("classes", [])
+    ]
+
+
+def _format_classes(rows: list[tuple[str, list[str]]]) -> list[str]:
+    width = max(5, *(len(name) + 1 for name, _ in rows))
     lines = [
         "",
         f"{'class':{width}}" + "".join(f"{title:>15}" for title, _ in OF_A_CLASS.values()),
         " " * width + f"{'samples':>8}{'real':>7}" * len(OF_A_CLASS),
     ]
-    for figures in classes:
-        pairs = [(figures.get(name, {}), form) for name, (_, form) in OF_A_CLASS.items()]
-        cells = [_format(pair, "samples", form, 8) + _format(pair, "real", form, 7) for pair, form in pairs]
-        lines.append(f"{figures['class']:<{width}}{''.join(cells)}")
+    for name, cells in rows:
+        texts = [f"{samples:>8}{real:>7}" for samples, real in zip(cells[::2], cells[1::2], strict=True)]
+        lines.append(f"{name:<{width}}{''.join(texts)}")
     return lines
 
 
@@ -336,14 +375,15 @@ def _compare_class(label: int, test: _Measured, samples: _Measured, real: _Measu
     return figures
 
 
-def _row(title: str, *pairs: dict, form: str = "") -> str:
-    cells = (_format(pair, "samples", form, 10) + _format(pair, "real", form, 10) for pair in pairs)
-    return f"{title:36}{'   '.join(cells)}"
+def _format_row(title: str, cells: list[str]) -> str:
+    pairs = zip(cells[::2], cells[1::2], strict=True)
+    return f"{title:36}{'   '.join(f'{samples:>10}{real:>10}' for samples, real in pairs)}"
 
 
-def _format(pair: dict, side: str, form: str, width: int) -> str:
-    """Formats a number in the given form. Without a form: three digits, or no decimals from 1000 upward."""
-    value = pair.get(side)
-    if value is None:
-        return f"{'-':>{width}}"
-    return f"{format(value, form or ('.3g' if abs(value) < 1000 else '.0f')):>{width}}"
+def format_value(value: float | None, form: str = "") -> str:
+    """Formats a number. Without a form: three digits, or no decimals from 1000 upward. None is a dash."""
+    return "-" if value is None else format(value, form or (".3g" if abs(value) < 1000 else ".0f"))
+
+
+def _format_pair(pair: dict, form: str = "") -> list[str]:
+    return [format_value(pair.get("samples"), form), format_value(pair.get("real"), form)]

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..files import find_numbered
-from ..images import add_row_names, make_grid, readable_scale, split_grid
+from ..images import add_row_names, make_grid, read_picture, readable_scale, split_grid
+from ..metrics.evaluation import format_value
 from ..runs import RunFolder, read_history
 from ..runs.settings import complete
 
@@ -25,6 +26,8 @@ FIGURES = {
     "val_smallest_class_share": "smallest class",
 }
 BEST_BY = "val_frechet_distance"
+SEEDS = "seeds, mean ± spread"
+OTHER_DATA = "These runs have different data, so their distances are not comparable."
 
 
 def format_epochs(folder: RunFolder) -> str:
@@ -54,22 +57,21 @@ def format_runs(folders: list[RunFolder]) -> str:
         ValueError: with a message of one line, if a run's history or config is missing or damaged.
     """
     configs = [folder.read_whole_config() for folder in folders]
-    labels = _label(configs)
+    labels = list_differences(configs)
     ends = [read_history(folder.history)[-1] for folder in folders]
     width = max(len(str(folder.path)) for folder in folders) + 4
     title_width = max(*map(len, labels), len("settings"))
     lines = [f"{'':{width}}{'settings':{title_width}}{'epochs':>8}" + _format_row(FIGURES.values())]
-    groups = {}
-    runs = zip(folders, configs, labels, ends, strict=True)
-    for number, (folder, config, label, end) in enumerate(runs, 1):
+    for number, (folder, label, end) in enumerate(zip(folders, labels, ends, strict=True), 1):
         cells = _format_row(end.get(name) for name in FIGURES)
         name = f"{number}  {folder.path}"
         lines.append(f"{name:{width}}{label:{title_width}}{int(end['epoch']):>8}{cells}")
-        groups.setdefault(_without_seed(config), {})[config["settings"].get("seed")] = end
-    lines += _format_groups(groups, width, title_width)
-    if len({config["data"]["checksum"] for config in configs}) > 1:
-        lines += ["", "These runs have different data, so their distances are not comparable."]
-    return "\n".join(lines)
+    seeds = [""] * bool(groups := group_seeds(configs))
+    for members in groups:
+        cells = (mean_and_spread([ends[member].get(name) for member in members]) for name in FIGURES)
+        title = f"{len(members)} {SEEDS}"
+        seeds.append(f"{title:{width + title_width + 8}}{_format_row(cells)}")
+    return "\n".join([*lines, *seeds, *(["", OTHER_DATA] if have_other_data(configs) else [])])
 
 
 def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
@@ -86,24 +88,41 @@ def draw_epochs(folder: RunFolder, scale: int | None = None) -> np.ndarray:
         ValueError: with a message of one line, if the config is damaged, or if the pictures of the epochs are
             missing or damaged.
     """
-    config = folder.read_whole_config()
-    height, width, _ = config["data"]["image_shape"]
-    pictures = [*find_numbered(folder.samples, ".png").items()]
-    if not pictures:
-        raise ValueError(f"{folder.samples} has no pictures of epochs")
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_EPOCHS_SHOWN)).round().astype(int)
-    columns = {}
-    for epoch, picture in (pictures[number] for number in chosen):
-        try:
-            with Image.open(picture) as image:
-                grid = np.asarray(image)
-        except OSError as error:
-            raise ValueError(f"{picture} is damaged: {error}") from None
-        cells = split_grid(grid if grid.ndim == 3 else grid[..., np.newaxis], height, width)
-        columns[str(epoch)] = np.concatenate([row[:ROWS_OF_A_CLASS] for row in cells])
+    columns = {
+        str(epoch): np.concatenate([row[:ROWS_OF_A_CLASS] for row in cells])
+        for epoch, cells in read_epochs(folder, MOST_EPOCHS_SHOWN).items()
+    }
     names = folder.read_class_names()
     rows = len(next(iter(columns.values())))
     return draw_columns(columns, scale, names if rows == ROWS_OF_A_CLASS * len(names or ()) else None)
+
+
+def read_epochs(folder: RunFolder, most: int) -> dict[int, np.ndarray]:
+    """Returns the samples of evenly spread epochs, from the pictures of a run.
+
+    Args:
+        folder: the run.
+        most: largest number of epochs.
+
+    Returns:
+        By epoch: uint8 (rows, columns, height, width, channels).
+
+    Raises:
+        ValueError: see `draw_epochs`.
+    """
+    height, width, _ = folder.read_whole_config()["data"]["image_shape"]
+    pictures = [*find_numbered(folder.samples, ".png").items()]
+    if not pictures:
+        raise ValueError(f"{folder.samples} has no pictures of epochs")
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), most)).round().astype(int)
+    epochs = {}
+    for epoch, path in (pictures[number] for number in chosen):
+        try:
+            picture = read_picture(path)
+        except OSError as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        epochs[epoch] = split_grid(picture, height, width)
+    return epochs
 
 
 def draw_runs(
@@ -167,35 +186,50 @@ def draw_columns(
     return np.asarray(picture)
 
 
-def _label(configs: list[dict]) -> list[str]:
-    """Returns, for each run, the settings that are not equal in all runs."""
+def list_differences(configs: list[dict]) -> list[str]:
+    """Returns a text for each run: its settings that are not equal in all runs."""
     settings = [complete(config["settings"]) for config in configs]
     every_name = dict.fromkeys(itertools.chain(*settings))
     names = [name for name in every_name if len({json.dumps(one.get(name)) for one in settings}) > 1]
     return [", ".join(f"{name}={one.get(name)}" for name in names) for one in settings]
 
 
-def _without_seed(config: dict) -> str:
-    """Returns a string that is equal for runs that differ only in their seed."""
-    settings = complete(config["settings"]) | {"seed": None}
-    return json.dumps([settings, config["data"].get("checksum")], sort_keys=True)
+def group_seeds(configs: list[dict]) -> list[list[int]]:
+    """Returns the groups of runs that differ only in their seed, at least two seeds in each group.
+
+    A run is given by its place in `configs`. Of several runs with the same seed, the group has the last one.
+    """
+    groups = {}
+    for place, config in enumerate(configs):
+        settings = complete(config["settings"]) | {"seed": None}
+        group = json.dumps([settings, config["data"].get("checksum")], sort_keys=True)
+        groups.setdefault(group, {})[config["settings"].get("seed")] = place
+    return [[*members.values()] for members in groups.values() if len(members) > 1]
 
 
-def _format_groups(groups: dict, width: int, title_width: int) -> list[str]:
-    lines = []
-    for members in groups.values():
-        if len(members) > 1:
-            cells = (_mean_and_spread([end.get(name) for end in members.values()]) for name in FIGURES)
-            title = f"{len(members)} seeds, mean ± spread"
-            lines.append(f"{title:{width + title_width + 8}}{_format_row(cells)}")
-    return ["", *lines] if lines else []
+def have_other_data(configs: list[dict]) -> bool:
+    """Returns whether not all runs were trained on the same data."""
+    return len({config["data"]["checksum"] for config in configs}) > 1
 
 
-def _mean_and_spread(values: list[float | None]) -> str | None:
-    return None if None in values else f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+def mean_and_spread(values: list[float | None], form: str = "") -> str | None:
+    """Formats the mean and the standard deviation of at least two values. None if a value is missing.
+
+    Args:
+        values: the values.
+        form: as in `gan.metrics.evaluation.format_value`. Without a form, the spread has two digits.
+    """
+    if None in values:
+        return None
+    mean, spread = statistics.mean(values), statistics.stdev(values)
+    short = form or (".2g" if spread < 100 else ".0f")
+    return f"{format_value(mean, form)} ± {format_value(spread, short)}"
+
+
+def format_cell(cell: float | str | None) -> str:
+    """Formats a number with four digits. None becomes a dash."""
+    return "-" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}"
 
 
 def _format_row(cells: Iterable) -> str:
-    """Formats strings and numbers as columns. None becomes a dash."""
-    texts = ("-" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}" for cell in cells)
-    return "".join(f"{text:>18}" for text in texts)
+    return "".join(f"{format_cell(cell):>18}" for cell in cells)

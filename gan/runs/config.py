@@ -40,6 +40,21 @@ def device_kind() -> str:
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
+def read_machine(config: dict) -> dict:
+    """Returns the package versions and the kind of device that a config.json contains, by name.
+
+    Older runs did not store the device, and a user may have edited the file: names may be missing.
+    """
+    stored = config.get("versions")
+    device = {"device": config["device"]} if "device" in config else {}
+    return (dict(stored) if isinstance(stored, dict) else {}) | device
+
+
+def describe_machine() -> dict[str, str]:
+    """Returns the package versions and the kind of device of this machine, like `read_machine`."""
+    return _versions() | {"device": device_kind()}
+
+
 def tell_of_other_machine(config: dict) -> None:
     """Warns if a run started with other package versions or on another kind of device.
 
@@ -48,9 +63,7 @@ def tell_of_other_machine(config: dict) -> None:
     Args:
         config: the content of the run's config.json.
     """
-    stored = config.get("versions")
-    then, now = dict(stored) if isinstance(stored, dict) else {}, _versions() | {"device": device_kind()}
-    then["device"] = config.get("device", now["device"])  # older runs did not store the device
+    then, now = read_machine(config), describe_machine()
     names = [name for name in now if name in then and then[name] != now[name]]
     if names:
         changes = [f"{name} {now[name]} (it started with {then[name]})" for name in names]

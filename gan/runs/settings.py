@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..limits import ALWAYS, COUNT, POSITIVE, SEED, Limits, setting, whole_number
 from ..old_keys import REMOVED, translate_old_keys
@@ -117,18 +117,22 @@ class Settings(Recipe):
             dataset: the `gan.data.Dataset` to train on.
         """
         count = len(dataset.train_images)
-        recipe = given.get("recipe") or _choose_recipe(count, dataset.image_shape)
-        failing = FAILURES[given["failure"]].settings if "failure" in given else {}
-        values = vars(RECIPES[recipe]) | {"recipe": recipe} | failing | given | {"dataset": dataset.source}
+        return cls._derive(given, _Data(dataset.source, count, dataset.image_shape, dataset.num_classes))
+
+    @classmethod
+    def _derive(cls, given: dict, data: "_Data") -> "Settings":
+        recipe = given.get("recipe") or _choose_recipe(data.images, data.image_shape)
+        failing = FAILURES[given["failure"]].settings if given.get("failure") else {}
+        values = vars(RECIPES[recipe]) | {"recipe": recipe} | failing | given | {"dataset": data.source}
         if "minutes" in given:
             values["epochs"] = None
-        if dataset.num_classes is None and not given.get("conditional"):
+        if data.num_classes is None and not given.get("conditional"):
             values["conditional"] = False
         if values["penalty_weight"] is None:
-            values["penalty_weight"] = _default_weight(values["penalty"], dataset.image_shape)
-        values = {"steps_per_epoch": _choose_steps(count, values["batch_size"])} | values
+            values["penalty_weight"] = _default_weight(values["penalty"], data.image_shape)
+        values = {"steps_per_epoch": _choose_steps(data.images, values["batch_size"])} | values
         if not given.keys() & {"epochs", "minutes"}:
-            most = PASSES * count // (values["steps_per_epoch"] * values["batch_size"])
+            most = PASSES * data.images // (values["steps_per_epoch"] * values["batch_size"])
             values["epochs"] = min(values["epochs"], max(1, most))
         if values["decay_epochs"] is None:
             values["decay_epochs"] = values["epochs"] or 0
@@ -161,6 +165,15 @@ class Settings(Recipe):
             raise ValueError("; ".join(sorted(wrong)))
         return cls(**values)
 
+    @staticmethod
+    def list_words(given: dict) -> list[str]:
+        """Returns settings as words of a command line, for example `["--epochs", "5", "--unconditional"]`.
+
+        Args:
+            given: settings by name, as `list_given` returns them. None is not a possible value.
+        """
+        return [word for name, value in given.items() for word in _words(name, value)]
+
     def resume(self, given: dict) -> "Settings":
         """Returns the settings of a resumed run, with the changes that the command line gives.
 
@@ -179,6 +192,29 @@ class Settings(Recipe):
         length = {"epochs": None, "minutes": None} if is_length_given else {}
         changes = {name: value for name, value in given.items() if name in CHANGEABLE}
         return dataclasses.replace(self, **length | changes)
+
+    def list_given(
+        self, images: int, image_shape: tuple[int, int, int], num_classes: int | None
+    ) -> dict[str, Any]:
+        """Returns the few settings from which `new` makes all these settings.
+
+        These are the dataset, the recipe, the failure if there is one, and the settings that differ from
+        these and from the defaults for the data.
+
+        Args:
+            images: number of training images.
+            image_shape: (height, width, channels) of the images.
+            num_classes: number of classes of the data, or None.
+
+        Example: `Settings.new(settings.list_given(9000, (28, 28, 1), 10), dataset) == settings`.
+        """
+        data = _Data(self.dataset, images, tuple(image_shape), num_classes)
+        given = {"dataset": self.dataset, "recipe": self.recipe}
+        given |= {"failure": self.failure} if self.failure else {}
+        for name in [*(name for name in FIELDS if name not in DERIVED), *DERIVED]:
+            if getattr(self, name) != getattr(self._derive(given, data), name):
+                given[name] = getattr(self, name)
+        return given
 
     def list_changes(self, before: "Settings") -> list[str]:
         """Returns one line for each setting that differs from the settings before the resume."""
@@ -214,6 +250,15 @@ class Settings(Recipe):
         return f"{self.recipe}{changed}, {length}{rates}"
 
 
+class _Data(NamedTuple):
+    """Holds the facts about a dataset that the defaults of the settings depend on."""
+
+    source: str
+    images: int
+    image_shape: tuple[int, int, int]
+    num_classes: int | None
+
+
 MAY_BE_NONE = ("epochs", "minutes", "image_size", "start_from", "failure")
 TEXTS = {"dataset": "NAME|PATH", "background": "COLOR", "start_from": "RUN"}  # settings that are any text
 
@@ -241,6 +286,8 @@ def _choose_recipe(count: int, image_shape: tuple[int, int, int]) -> str:
     return "few" if count < SMALL_DATASET else "fast"
 
 
+# `Settings.new` derives the defaults of these settings from the other settings, in this order.
+DERIVED = ("penalty_weight", "steps_per_epoch", "minutes", "epochs", "decay_epochs")
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -329,10 +376,13 @@ def _flags(name: str) -> list[str]:
 
 def _say(name: str, value) -> str:
     """Returns a setting in the form of the command line, for example "--epochs 5"."""
+    return f"no {_flags(name)[0]}" if value is None else " ".join(_words(name, value))
+
+
+def _words(name: str, value) -> list[str]:
+    """Returns the words of a setting on the command line: one word for true or false, otherwise two."""
     flags = _flags(name)
-    if FIELDS[name].type is bool:
-        return flags[not value]
-    return f"no {flags[0]}" if value is None else f"{flags[0]} {value}"
+    return [flags[not value]] if FIELDS[name].type is bool else [flags[0], str(value)]
 
 
 def _help_with_default(field: dataclasses.Field) -> str:

@@ -88,6 +88,7 @@ def test_evaluate_prints_tables_and_keeps_json_and_picture(runs, capsys):
     report = json.loads((runs / "one" / "evaluation" / "report.json").read_text())
     assert report["samples"] == 359
     assert report["run"] == str(runs / "one")
+    assert report["model_sha256"] == digest(runs / "one" / "gan.keras")
     assert size_of(runs / "one" / "evaluation" / "nearest.png") == (596, 596)
     assert run("evaluate", runs / "one", "--quick", "--json") == 0
     assert json.loads(capsys.readouterr().out) == report  # the same figures and no other output

@@ -74,6 +74,16 @@ def test_neighborhoods_are_scipys(k):
     assert found == pytest.approx(reference_neighborhoods(real, fake, k))
 
 
+def test_realism_scores_of_points_on_a_line():
+    """The radii with k=1 are 1, 1, 2 and 7. Their median is 1.5, so only the points 0 and 1 count."""
+    real = np.array([[0.0], [1.0], [3.0], [10.0]])
+    fake = np.array([[0.5], [3.0], [10.0], [-4.0]])
+    assert distances.realism_scores(real, fake, k=1) == pytest.approx([2, 1 / 2, 1 / 9, 1 / 4])
+    assert np.isfinite(distances.realism_scores(real, real, k=1)).all()  # distances of 0
+    with pytest.raises(ValueError, match="k=4 need more than 4 real images. Received: 4"):
+        distances.realism_scores(real, fake, k=4)
+
+
 def test_neighborhoods_do_not_depend_on_how_the_rows_are_split(monkeypatch):
     real, fake = make_features(60), make_features(45, seed=1)
     whole = distances.compare_neighborhoods(real, fake), distances.kernel_distance(real, fake)

@@ -93,6 +93,35 @@ def test_an_old_run_keeps_the_weight_of_its_penalty(penalty, weight):
     assert Settings.read(stored(penalty=penalty, penalty_weight="removed")).penalty_weight == weight
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--recipe", "best", "--seed", "7", "--no-validation", "--generator-learning-rate", "1e-05"],
+        ["--minutes", "2.5", "--decay-epochs", "3"],
+        ["--batch-size", "8", "--penalty", "wgan_gp", "--discriminator-steps", "5", "--epochs", "300"],
+        ["--recipe", "dcgan", "--conditional", "--image-size", "32", "--background", "#00ff00"],
+        ["--unconditional", "--steps-per-epoch", "100", "--penalty-weight", "0", "--flip"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("dataset", [DATASET, UNLABELED], ids=["labeled", "unlabeled"])
+def test_the_command_of_a_run_repeats_its_settings(words, dataset):
+    settings = Settings.new(parse(*words), dataset)
+    given = settings.list_given(9000, [8, 8, 1], dataset.num_classes)
+    command = Settings.list_words(given)
+    assert Settings.new(parse(*command), dataset) == settings
+    most = {"--dataset", "--recipe", *(word for word in words if word.startswith("--"))}
+    assert {word for word in command if word.startswith("--")} <= most
+
+
+def test_a_continued_run_is_repeated_with_its_final_settings():
+    settings = Settings.new({}, DATASET).resume(parse("--epochs", "9"))
+    command = Settings.list_words(settings.list_given(9000, (8, 8, 1), 3))
+    assert command == ["--dataset", "mine", "--recipe", "few", "--epochs", "9", "--decay-epochs", "6"]
+    assert Settings.new(parse(*command), DATASET) == settings
+
+
 def test_the_weight_of_the_penalty_grows_with_the_images():
     images = np.zeros((40, 64, 64, 3), np.uint8)
     large = dataclasses.replace(DATASET, train_images=images)
