@@ -80,6 +80,7 @@ def test_a_missing_setting_has_the_value_from_before_it_existed():
         "decay_epochs": 0, "mixed_precision": "none", "jit": "auto", "validation": False,
         "deterministic": False, "cutout": 0.0, "color_jitter": False, "flip": False, "penalty_weight": 0.0,
         "image_depth": 0, "image_size": None, "fit": "crop", "background": "white", "start_from": None,
+        "failure": None,
     }  # fmt: skip
     assert settings.conditional is False
     assert Settings.read(stored(penalty="wgan_gp", discriminator_steps="removed")).discriminator_steps == 1
@@ -102,6 +103,7 @@ def test_an_old_run_keeps_the_weight_of_its_penalty(penalty, weight):
         ["--batch-size", "8", "--penalty", "wgan_gp", "--discriminator-steps", "5", "--epochs", "300"],
         ["--recipe", "dcgan", "--conditional", "--image-size", "32", "--background", "#00ff00"],
         ["--unconditional", "--steps-per-epoch", "100", "--penalty-weight", "0", "--flip"],
+        ["--failure", "discriminator-wins", "--penalty", "r1", "--seed", "4"],
     ],
     ids=" ".join,
 )
