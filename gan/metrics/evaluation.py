@@ -15,7 +15,7 @@ import numpy as np
 
 from ..data import Dataset
 from ..files import cache_folder, write_whole
-from ..images import make_grid, readable_scale
+from ..images import make_grid, readable_scale, spread_rows
 from .accuracy_score import TRAINING_IMAGES, classification_accuracy
 from .distances import classifier_score, compare_neighborhoods, frechet_distance, kernel_distance
 from .features import FeatureNetwork, extract
@@ -119,9 +119,7 @@ def evaluate(
     samples = _Measured(network, drawn, labels if has_classes else None)
     real = take(dataset.train_images, dataset.train_labels, order[:count])
     train = take(dataset.train_images, dataset.train_labels, order[count : 2 * count])
-    # Not the first ones, because the test images of a folder are sorted by class.
-    some = np.linspace(0, len(test_images) - 1, count).astype(int) if has_test else None
-    test = take(test_images, test_labels, some) if has_test else None
+    test = take(test_images, test_labels, spread_rows(len(test_images), count)) if has_test else None
 
     say("Comparing the features of samples and real images")
     report = {"samples": count, "seed": seed, "network": {"name": _describe_network(network, dataset)}}

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..files import find_numbered
-from ..images import add_row_names, make_grid, read_picture, readable_scale, split_grid
+from ..images import add_row_names, make_grid, read_picture, readable_scale, split_grid, spread_rows
 from ..metrics.evaluation import format_value
 from ..runs import RunFolder, read_history
 from ..runs.settings import complete
@@ -114,9 +114,8 @@ def read_epochs(folder: RunFolder, most: int) -> dict[int, np.ndarray]:
     pictures = [*find_numbered(folder.samples, ".png").items()]
     if not pictures:
         raise ValueError(f"{folder.samples} has no pictures of epochs")
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), most)).round().astype(int)
     epochs = {}
-    for epoch, path in (pictures[number] for number in chosen):
+    for epoch, path in (pictures[number] for number in spread_rows(len(pictures), most)):
         try:
             picture = read_picture(path)
         except OSError as error:

@@ -4,7 +4,14 @@ import numpy as np
 from PIL import Image
 
 from ..files import find_numbered
-from ..images import MILLISECONDS_OF_END, MILLISECONDS_OF_EPOCH, encode_animation, make_grid, read_picture
+from ..images import (
+    MILLISECONDS_OF_END,
+    MILLISECONDS_OF_EPOCH,
+    encode_animation,
+    make_grid,
+    read_picture,
+    spread_rows,
+)
 from ..runs import RunFolder
 from .comparison import read_epochs
 
@@ -19,7 +26,7 @@ def encode_small_film(folder: RunFolder) -> bytes | None:
     The file `epochs.gif` of a run can have many megabytes, so it is no part of a page.
     """
     paths = [*find_numbered(folder.samples, ".png").values()]
-    chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_FRAMES)).round().astype(int)
+    chosen = spread_rows(len(paths), MOST_FRAMES)
     frames = [frame for number in chosen if (frame := read_small(paths[number])) is not None]
     frames = [frame for frame in frames if frame.shape == frames[-1].shape]
     if not frames:

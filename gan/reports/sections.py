@@ -228,22 +228,17 @@ def describe_doctor(facts: Facts) -> list[Markup]:
         return [element("p", facts.remarks, class_="left-out")]
     if not facts.remarks:
         return [element("p", "The doctor found no problem.")]
-    parts = []
-    for remark in facts.remarks:
-        since = remark.get("since_epoch")
-        first = f"{since} to " if type(since) is int and since != remark["epoch"] else ""
-        parts += [
-            element(
-                "li",
-                element("strong", f"Epoch {first}{remark['epoch']}: {remark['cause']}. "),
-                f"{remark['evidence']} ",
-                element("em", "Change: "),
-                f"{remark['change']} ",
-                element("em", "Expect: "),
-                remark["expect"],
-            )
-        ]
-    return [element("ul", *parts, class_="remarks")]
+    return [element("ul", *map(_show_remark, facts.remarks), class_="remarks")]
+
+
+def _show_remark(remark: dict) -> Markup:
+    since = f" (since epoch {remark['since_epoch']})" if "since_epoch" in remark else ""
+    title = element("strong", f"After epoch {remark['epoch']}: {remark['cause']}{since}")
+    parts = (
+        element("div", element("dt", name.capitalize()), element("dd", remark[name]))
+        for name in ("evidence", "change", "expect")
+    )
+    return element("li", title, element("dl", *parts))
 
 
 def show_film(facts: Facts) -> list[Markup]:

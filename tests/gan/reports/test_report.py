@@ -317,7 +317,7 @@ REMARK = {"epoch": 4, "since_epoch": 3, "cause": "<b>", "evidence": "E.", "chang
         ('{"remarks": [{"epoch": 1}]}', "doctor.json is damaged"),
         ('{"remarks": 7}', "doctor.json is damaged"),
         ('{"rows": [], "remarks": []}', "The doctor found no problem."),
-        (json.dumps({"remarks": [REMARK]}), "Epoch 3 to 4: &lt;b&gt;. "),
+        (json.dumps({"remarks": [REMARK]}), "After epoch 4: &lt;b&gt; (since epoch 3)"),
     ],
 )
 def test_the_remarks_of_the_doctor(somewhere, content, words):
