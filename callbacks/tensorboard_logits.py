@@ -19,8 +19,8 @@ class TensorBoardLogits(keras.callbacks.Callback):
     - `logits/test`: D(x) for test images x, which the discriminator has never seen;
     - `logits/generated`: D(G(z)) for images of the generator, for fixed latents z.
 
-    How to read them: when `training` and `generated` no longer overlap, the discriminator wins, and the
-    generator learns little. When `training` moves away from `test`, the discriminator memorizes the training
+    How to read them: when `training` and `generated` are far apart and the samples look alike, the
+    discriminator wins, and the generator learns little. When `training` moves away from `test`, the discriminator memorizes the training
     images. Then `generated` is close to `test`, although the images may be poor (Karras et al. 2020,
     https://arxiv.org/abs/2006.06676, figure 1).
 
