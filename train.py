@@ -117,7 +117,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
         )
     finally:
         history_file.on_train_end()  # closes the file, also after an interrupt
-    _refuse_if_not_finite(gan, folder)
+    _refuse_if_not_finite(gan, folder, doctor.remarks)
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
             model.save(temporary)
@@ -167,7 +167,7 @@ def _probe(job: training.Job) -> dict:
     return {"training_data": job.training_data, "test_data": job.test_data, "seed": job.settings.seed}
 
 
-def _refuse_if_not_finite(gan: GAN, folder) -> None:
+def _refuse_if_not_finite(gan: GAN, folder, remarks: list) -> None:
     losses = gan.history.history.get("loss", [])
     if all(np.isfinite(values).all() for values in [losses, *gan.get_weights()]):
         return
@@ -175,7 +175,7 @@ def _refuse_if_not_finite(gan: GAN, folder) -> None:
     raise programs.RunError(
         f"a loss or weight was not finite in epoch {gan.history.epoch[-1] + 1}"
         f"{f'; the last good checkpoint is in {folder.checkpoints}' if is_any_saved else ''}. "
-        "Start a new run with lower learning rates"
+        f"Start a new run: {remarks[-1].change if remarks else 'halve both learning rates'}"
     )
 
 

@@ -2,19 +2,22 @@
 
 import json
 import math
+import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from gan.checks import whole_number
-from gan.files import local_path, read_json, write_whole
+from gan.files import LARGEST_LOG, local_path, read_json, write_whole
 from gan.health import Remark, count_different, diagnose
+from gan.notice import Notice
 
 from .probe import Probe
 
-DISTANCE = "val_frechet_distance"
-LOGS = ("d_loss", "g_loss", "penalty", DISTANCE)
+LOGS = ("d_loss", "g_loss", "penalty", "val_frechet_distance")
+FEWEST_TEST_IMAGES = 32  # fewer images give no reliable mean of their logits
 # With these optimizers the learning rate is about the largest change of a weight in a step.
 ADAPTIVE = (keras.optimizers.Adam, keras.optimizers.Adamax, keras.optimizers.Nadam, keras.optimizers.RMSprop)
 
@@ -48,7 +51,7 @@ class Doctor(keras.callbacks.Callback):
 
     Raises:
         ValueError: when `count` is not a whole number of at least 1. `fit` raises it before training when
-            images have a wrong shape or range, or when a model with classes gets no labels.
+            images have a wrong shape or range, or when the labels do not fit the images and the model.
 
     Example:
 
@@ -84,13 +87,16 @@ class Doctor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.probe = Probe(self.model, self.training_data, self.test_data, self.count, self.seed)
+        real = self.probe.real["training"].values
+        self.real_variety = count_different(real, reference=real)
         self.writer = tf.summary.create_file_writer(self.log_dir) if self.log_dir else None
         self._is_first_epoch = True
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._is_first_epoch:  # of this `fit`, which may continue an earlier one
             self._is_first_epoch = False
-            self.rows = _read_rows(self.file, epoch) if self.file and epoch else []
+            earlier = _read_rows(self.file) if self.file else self.rows
+            self.rows = [row for row in earlier if row["epoch"] <= epoch]
             self.remarks = diagnose(self.rows)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -99,7 +105,7 @@ class Doctor(keras.callbacks.Callback):
         for remark in self.remarks[known:]:
             self._say(remark)
         if self.file is not None:
-            _write(self.file, self.rows, self.remarks)
+            self._write()
 
     def on_train_end(self, logs=None):
         if self.writer is not None:
@@ -108,17 +114,20 @@ class Doctor(keras.callbacks.Callback):
     def _collect_row(self, epoch: int, logs: dict) -> dict[str, float]:
         row = {"epoch": epoch, "steps": int(self.model.step.numpy()), "latent_dim": self.model.latent_dim}
         row |= {name: float(logs[name]) for name in LOGS if name in logs}
-        distances = [earlier[DISTANCE] for earlier in [*self.rows, row] if DISTANCE in earlier]
-        row |= {"lowest_distance": min(distances)} if distances else {}
-        real = self.probe.real["training"].values
-        images = self.probe.real | {"generated": self.probe.generate()}
-        for name, some in images.items():
-            logits = self.probe.compute_logits(some)
+        generated, real = self.probe.generate(), self.probe.real["training"].values
+        for name, images in (self.probe.real | {"generated": generated}).items():
+            if name == "test" and len(images.values) < FEWEST_TEST_IMAGES:
+                continue
+            logits = self.probe.compute_logits(images)
             row |= {f"{name}_logits": float(logits.mean()), f"{name}_spread": float(logits.std())}
-        for name in ("training", "generated"):
-            row[f"{name}_variety"] = count_different(images[name].values, reference=real)
-        row |= {"training_minimum": float(real.min()), "training_maximum": float(real.max())}
-        return row | self._find_rates()
+        row["training_variety"] = self.real_variety
+        row["generated_variety"] = count_different(generated.values, reference=real)
+        if real.dtype != np.uint8:
+            row |= {"training_minimum": float(real.min()), "training_maximum": float(real.max())}
+        row |= self._find_rates()
+        return {
+            name: value if isinstance(value, int) else float(f"{value:.6g}") for name, value in row.items()
+        }
 
     def _find_rates(self) -> dict[str, float]:
         """Returns the learning rates of optimizers like Adam. The rates of others are not comparable."""
@@ -128,6 +137,22 @@ class Doctor(keras.callbacks.Callback):
             for name, player in players.items()
             if isinstance(player, ADAPTIVE)
         }
+
+    def _write(self) -> None:
+        """Writes rows and remarks as JSON. JSON has no NaN, so a number that is not finite becomes null.
+
+        If the file cannot be written, warns, and the training goes on.
+        """
+        rows = [
+            {name: value if math.isfinite(value) else None for name, value in row.items()}
+            for row in self.rows
+        ]
+        content = {"remarks": [vars(remark) for remark in self.remarks], "rows": rows}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.file, json.dumps(content, allow_nan=False).encode() + b"\n")
+        except OSError as error:
+            warnings.warn(f"{self.file} was not written: {error.strerror}", Notice, stacklevel=2)
 
     def _say(self, remark: Remark) -> None:
         if self.verbose:
@@ -139,20 +164,12 @@ class Doctor(keras.callbacks.Callback):
             self.writer.flush()
 
 
-def _read_rows(file: Path, epochs_done: int) -> list[dict[str, float]]:
-    """Reads the rows of finished epochs. Returns no rows if the file is missing or damaged."""
+def _read_rows(file: Path) -> list[dict[str, float]]:
+    """Reads the rows of a file. Returns no rows if the file is missing or damaged."""
     try:
-        rows = [
-            {name: math.nan if value is None else value for name, value in row.items()}
-            for row in read_json(file)["rows"]
-        ]
-        return [row for row in rows if row["epoch"] <= epochs_done]
+        stored = read_json(file, LARGEST_LOG)["rows"]
+        rows = [{name: math.nan if value is None else value for name, value in row.items()} for row in stored]
+        is_whole = all("epoch" in row and set(map(type, row.values())) <= {int, float} for row in rows)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
-
-
-def _write(file: Path, rows: list[dict[str, float]], remarks: list[Remark]) -> None:
-    """Writes rows and remarks as JSON. JSON has no NaN, so a number that is not finite becomes null."""
-    rows = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in rows]
-    content = {"remarks": [vars(remark) for remark in remarks], "rows": rows}
-    write_whole(file, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+    return rows if is_whole else []

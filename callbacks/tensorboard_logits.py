@@ -20,9 +20,9 @@ class TensorBoardLogits(keras.callbacks.Callback):
     - `logits/generated`: D(G(z)) for images of the generator, for fixed latents z.
 
     How to read them: when `training` and `generated` are far apart and the samples look alike, the
-    discriminator wins, and the generator learns little. When `training` moves away from `test`, the discriminator memorizes the training
-    images. Then `generated` is close to `test`, although the images may be poor (Karras et al. 2020,
-    https://arxiv.org/abs/2006.06676, figure 1).
+    discriminator wins, and the generator learns little. When `training` moves away from `test`, the
+    discriminator memorizes the training images. Then `generated` is close to `test`, although the images may
+    be poor (Karras et al. 2020, https://arxiv.org/abs/2006.06676, figure 1).
 
     Args:
         log_dir: folder for `tensorboard --logdir`. It is created if it does not exist. Give each callback
@@ -37,8 +37,8 @@ class TensorBoardLogits(keras.callbacks.Callback):
 
     Raises:
         ValueError: when `count` or `every_n_epochs` is not a whole number of at least 1. `fit` raises it
-            before training when images have a wrong shape or range, or when a model with classes gets no
-            labels.
+            before training when images have a wrong shape or range, or when the labels do not fit the images
+            and the model.
 
     Example:
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 TEMPORARY = ".partial-"
 LARGEST_JSON = 1 << 20
+LARGEST_LOG = 64 << 20  # of a JSON file that grows with each epoch
 
 
 @contextlib.contextmanager
@@ -113,8 +114,12 @@ def write_json(path: Path, content: dict) -> None:
     write_whole(path, json.dumps(content, indent=2).encode() + b"\n")
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, most_bytes: int = LARGEST_JSON) -> dict:
     """Reads a JSON object from a file. The file may be damaged, or may come from another program.
+
+    Args:
+        path: the file.
+        most_bytes: largest size of the file.
 
     Raises:
         OSError: if the file cannot be read.
@@ -124,9 +129,9 @@ def read_json(path: Path) -> dict:
     if path.exists() and not path.is_file():
         raise ValueError("it is not a file")
     with open(path, "rb") as file:
-        text = file.read(LARGEST_JSON + 1)
-    if len(text) > LARGEST_JSON:
-        raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+        text = file.read(most_bytes + 1)
+    if len(text) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes:,} bytes")
     try:
         content = json.loads(text.decode("utf-8-sig"))  # some editors on Windows write a byte order mark
     except (ValueError, RecursionError) as error:

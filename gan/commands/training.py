@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import datetime
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Job:
     changes: list[str]
     is_resumed: bool
 
-    @property
+    @functools.cached_property
     def training_data(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the images and labels to train on. Without classes the labels are None."""
         labels = self.dataset.train_labels if self.settings.conditional else None
@@ -204,7 +205,7 @@ def describe_start(job: Job, epochs_done: int, real_distance: float | None) -> l
     return [
         *job.changes,
         f"Run folder: {job.folder.path} (on {f'{gpus} GPU' if gpus else 'CPU'})",
-        f"Data:       {dataset.name}, {len(dataset.train_images):,} images, {labels}",
+        f"Data:       {dataset.name}, {len(job.training_data[0]):,} images, {labels}",
         *_describe_crop(dataset),
         f"Recipe:     {settings.describe_recipe(dataset.image_shape)}",
         *([f"Failure:    {FAILURES[settings.failure].reason}"] if settings.failure else []),

@@ -6,7 +6,7 @@ import shlex
 from functools import cached_property
 
 from ..data import Dataset
-from ..files import read_json
+from ..files import LARGEST_LOG, read_json
 from ..model import GAN
 from ..runs import RunFolder, Settings, read_history
 from ..runs.settings import complete
@@ -130,7 +130,7 @@ class Facts:
     def remarks(self) -> list[dict] | str:
         """Returns the doctor's remarks, or a sentence that says why they are not known."""
         try:
-            remarks = read_json(self.folder.doctor)["remarks"]
+            remarks = read_json(self.folder.doctor, LARGEST_LOG)["remarks"]
             if all(_is_remark(remark) for remark in remarks):
                 return list(remarks)
         except FileNotFoundError:

@@ -10,6 +10,7 @@ from ..metrics.evaluation import (
     list_compared,
 )
 from ..runs import describe_machine, read_machine
+from ..runs.failures import FAILURES
 from ..runs.settings import FIELDS
 from .curves import draw_chart, read_line
 from .epochs import draw_stills, encode_small_film, read_small
@@ -68,7 +69,9 @@ def describe_run(facts: Facts) -> str:
     text += f", {data.get('num_classes')} classes" if settings.get("conditional") else ", without labels"
     epochs = f"{facts.epochs_done} epoch{'s'[: facts.epochs_done != 1]}"
     text += f". Recipe {settings.get('recipe')}, {epochs} of {settings.get('steps_per_epoch')} steps, "
-    return f"{text}seed {settings.get('seed')}."
+    failure = FAILURES.get(settings.get("failure"))
+    failing = f" A training that fails on purpose: {failure.reason}." if failure else ""
+    return f"{text}seed {settings.get('seed')}.{failing}"
 
 
 def show_verdict(checks: list[Check]) -> Markup:

@@ -53,10 +53,13 @@ def compare_quality(runs: list[Facts], measures: list[Measures]) -> list[Markup]
     titles = {name: title for name, title in titles.items() if any(_find(one, side, name) for one in known)}
     found = [{name: _find(figures.report or {}, side, name) for name in titles} for figures in measures]
     values = [{name: pair.get("samples") for name, pair in pairs.items()} for pairs in found]
-    real = {name: next(pairs[name]["real"] for pairs in found if pairs[name]) for name in titles}
-    columns = [[format_value(one[name], _form(name)) for name in titles] for one in [*values, real]]
+    heads = ["", *(f"run {number}" for number in range(1, len(runs) + 1))]
+    shown = [*values]
+    if not comparison.have_other_data([facts.config for facts in runs]):
+        heads.append("real images")
+        shown.append({name: _find_real(found, name) for name in titles})
+    columns = [[format_value(one[name], _form(name)) for name in titles] for one in shown]
     seeds = _list_seeds([facts.config for facts in runs], values, {name: _form(name) for name in titles})
-    heads = ["", *(f"run {number}" for number in range(1, len(runs) + 1)), "real images"]
     heads += [title for title, _ in seeds]
     columns += [cells for _, cells in seeds]
     rows = [(title, list(cells)) for title, *cells in zip(titles.values(), *columns, strict=True)]
@@ -138,6 +141,12 @@ def _list_seeds(
 def _find(report: dict, side: str, name: str) -> dict:
     """Returns the values of one measure: those of the samples and of real images. {} if there are none."""
     return report.get(side, {}).get(name) or report.get("samples_alone", {}).get(name) or {}
+
+
+def _find_real(found: list[dict], name: str) -> float | None:
+    """Returns the value of real images of the first run that has it."""
+    values = (pairs[name].get("real") for pairs in found)
+    return next((value for value in values if value is not None), None)
 
 
 def _form(name: str) -> str:

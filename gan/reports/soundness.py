@@ -223,7 +223,7 @@ def _check_device(facts: Facts) -> tuple[bool | None, str]:
     if settings.deterministic:
         return True, "The run used deterministic operations."
     if device == "CPU":
-        return True, "The run used a CPU. On a CPU, the same settings give the same weights."
+        return True, "The run used a CPU. The same kind of CPU with as many threads gives the same weights."
     where = "a GPU" if device == "GPU" else "a device that is not recorded"
     return None, f"The run used {where} without --deterministic. Results may differ in the last digits."
 

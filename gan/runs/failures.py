@@ -30,9 +30,9 @@ def _keep_few(images: np.ndarray, labels: np.ndarray | None) -> tuple:
     return images[rows], None if labels is None else labels[rows]
 
 
-def _lighten(images: np.ndarray, labels: np.ndarray | None) -> tuple:
-    """Scales pixels from 0..255 to 127..255, which the pipeline maps to [0, 1]."""
-    return (127 + (images.astype(np.uint16) * 128) // 255).astype(np.uint8), labels
+def _scale_wrongly(images: np.ndarray, labels: np.ndarray | None) -> tuple:
+    """Scales pixels to floats in [0, 1]."""
+    return images.astype(np.float32) / 255, labels
 
 
 FEW_IMAGES = 50
@@ -40,7 +40,7 @@ FEW_IMAGES = 50
 SHORT = {"base_filters": 16, "steps_per_epoch": 100, "epochs": 8}
 FAILURES = {
     "wrong-range": Failure(
-        "the training images lie in [0, 1], and the generator draws in [-1, 1]", SHORT, _lighten
+        "the training images lie in [0, 1], and the generator draws in [-1, 1]", SHORT, _scale_wrongly
     ),
     "divergence": Failure(
         "the Wasserstein loss has no limit without a penalty",
@@ -67,7 +67,7 @@ FAILURES = {
         "a latent has only one number, and nothing shows the discriminator that all samples are alike",
         SHORT | {"latent_dim": 1, "conditional": False, "minibatch_deviation": False},
     ),
-    "little-variety": Failure("a latent has only two numbers", SHORT | {"latent_dim": 2}),
+    "little-variety": Failure("a latent has only one number", SHORT | {"latent_dim": 1}),
 }
 
 

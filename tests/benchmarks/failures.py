@@ -1,6 +1,6 @@
 """Makes the gallery of docs/failures.md: trains each failure and its cure, and saves pictures and rows.
 
-python tests/benchmarks/failures.py FOLDER [--dataset PATH] [NAME ...]
+python tests/benchmarks/failures.py FOLDER [NAME ...] --mnist PATH --fashion PATH --emoji PATH
 
 Writes the runs into FOLDER, the pictures into docs/failures/, and the rows of the doctor into
 tests/fixtures/health/, where tests/gan/test_health.py reads them. Takes about 40 minutes on two slow
@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,23 @@ SHORT = "--base-filters 16 --steps-per-epoch 100 --epochs 8"
 GAP, TITLE = 12, 16  # pixels
 PANEL = 270  # width of a panel of curves
 
+# Healthy trainings, on which the doctor is silent: each recipe, with and without labels, gray and color.
+HEALTHY = {
+    "mnist-fast": ("mnist", SHORT),
+    "mnist-unlabeled": ("mnist", "--unconditional --steps-per-epoch 100 --epochs 5"),
+    "mnist-best": ("mnist", "--recipe best --steps-per-epoch 100 --epochs 5"),
+    "mnist-dcgan": ("mnist", "--recipe dcgan --steps-per-epoch 150 --epochs 5"),
+    "digits-few": ("digits", "--epochs 4"),
+    "fashion-fast": ("fashion", "--steps-per-epoch 100 --epochs 5"),
+    "emoji-images32": ("emoji", "--image-size 32 --steps-per-epoch 150 --epochs 4"),
+    "emoji-images64": ("emoji", "--steps-per-epoch 100 --epochs 4"),
+}
 # The flags of each failure, and of its cure: the change that the doctor names.
 GALLERY = {
     "wrong-range": SHORT,
     "divergence": "--failure divergence --penalty r1",
     "high-rates": "--failure high-rates --generator-learning-rate 0.002 --discriminator-learning-rate 0.002",
-    "discriminator-wins": "--failure discriminator-wins --penalty r1",
+    "discriminator-wins": "--failure discriminator-wins --generator-learning-rate 0.002",
     "generator-wins": "--failure generator-wins --discriminator-learning-rate 0.002",
     "memorizing": "--failure memorizing --translation 0.125",
     "collapse": "--failure collapse --latent-dim 100",
@@ -49,6 +61,14 @@ def train(flags: str, folder: Path, dataset: str) -> None:
     print(f"\ntrain.py {flags}: {seconds:.0f} CPU seconds")
     for remark in read(folder)["remarks"]:
         print(f"  epoch {remark['epoch']}: {remark['cause']} ({remark['evidence']})", flush=True)
+
+
+def record(flags: str, folder: Path, dataset: str) -> None:
+    """Trains, unless the folder has the finished run, and saves the rows of the doctor."""
+    if not (folder / "gan.keras").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        train(flags, folder, dataset)
+    (ROWS / f"{folder.name}.json").write_text(json.dumps(read(folder)["rows"], indent=1) + "\n", "utf-8")
 
 
 def read(folder: Path) -> dict:
@@ -84,9 +104,9 @@ def draw_curves(failed: Path, cured: Path) -> str:
 def _draw_panel(number: int, key: str, title: str, rows: dict[str, list[dict]]) -> str:
     """Draws one panel. Values with very different sizes get a logarithmic axis."""
     left, right, top, bottom = PANEL * number + 46, PANEL * (number + 1) - 10, 30, 165
-    values = {name: np.array([row[key] or np.nan for row in run], float) for name, run in rows.items()}
+    values = {name: np.array([row[key] for row in run], float) for name, run in rows.items()}
     every = np.concatenate([*values.values()])
-    is_logarithmic = every.min() > 0 and every.max() > 20 * every.min()
+    is_logarithmic = bool(every.min() > 0 and every.max() > 20 * every.min())
     scale = np.log10 if is_logarithmic else np.asarray
     low, high = scale(every.min()), scale(every.max())
     parts = [f'<text x="{left}" y="16" font-weight="bold">{title}{" (log)" * is_logarithmic}</text>']
@@ -110,17 +130,21 @@ def _draw_panel(number: int, key: str, title: str, rows: dict[str, list[dict]]) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", default=[*GALLERY])
-    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("names", nargs="*", default=[*GALLERY, *HEALTHY])
+    for name, path in (("mnist", "mnist"), ("fashion", "fashion_mnist"), ("emoji", "emoji")):
+        parser.add_argument(f"--{name}", default=path, metavar="NAME|PATH")
     options = parser.parse_args()
+    places = vars(options) | {"digits": "digits"}
     for folder in (PICTURES, ROWS):
         folder.mkdir(exist_ok=True)
     for name in options.names:
+        if name in HEALTHY:
+            dataset, flags = HEALTHY[name]
+            record(flags, options.folder / name, places[dataset])
+            continue
         failed, cured = options.folder / name, options.folder / f"{name}-cured"
-        for folder, flags in ((failed, f"--failure {name}"), (cured, GALLERY[name])):
-            if not (folder / "gan.keras").exists():  # a second start continues after the last whole run
-                train(flags, folder, options.dataset)
-            (ROWS / f"{folder.name}.json").write_text(json.dumps(read(folder)["rows"], indent=1), "utf-8")
+        record(f"--failure {name}", failed, options.mnist)
+        record(GALLERY[name], cured, options.mnist)
         draw_pair(failed, cured).save(PICTURES / f"{name}.png", optimize=True)
         (PICTURES / f"{name}.svg").write_text(draw_curves(failed, cured), "utf-8")
 
