@@ -87,6 +87,8 @@ def test_the_stored_outputs_are_complete_and_clean(name):
     code = cells_of(name, "code")
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
+    texts = "".join(output.get("text", "") for output in outputs)
+    assert "Epoch 8/8" in texts and "200/200" in texts  # not the outputs of a small run
     assert [
         output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"
     ] == []
