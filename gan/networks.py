@@ -74,7 +74,8 @@ def build_generator(
     inputs, labels, x = latents, None, latents
     if num_classes is not None:
         labels = keras.Input((), dtype="int32", name="labels")
-        embedded = layers.Embedding(num_classes, latent_dim // 2, name="label_embedding")(labels)
+        length = max(1, latent_dim // 2)
+        embedded = layers.Embedding(num_classes, length, name="label_embedding")(labels)
         inputs, x = [latents, labels], layers.Concatenate(name="condition")([latents, embedded])
     x = layers.Dense(start[0] * start[1] * start[2], use_bias=False, name="start")(x)
     x = layers.Reshape(start, name="start_image")(x)

@@ -135,3 +135,9 @@ def test_mixed_precision_leaves_float32_to_the_last_layers():
     late = ["flat", "deviation", "features", "realness", "label_embedding", "projection", "logits"]
     assert {layers[name] for name in late} == {"float32"}
     assert layers["convolution_1"] == "float16"
+
+
+def test_latents_of_one_number_with_labels():
+    generator = build_generator((8, 8, 1), latent_dim=1, num_classes=3, base_filters=2, depth=0)
+    images = generator([keras.ops.zeros((2, 1)), keras.ops.zeros(2, "int32")])
+    assert images.shape == (2, 8, 8, 1)
