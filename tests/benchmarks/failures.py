@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PICTURES, ROWS = ROOT / "docs" / "failures", ROOT / "tests" / "fixtures" / "health"
 SHORT = "--base-filters 16 --steps-per-epoch 100 --epochs 8"
 GAP, TITLE = 12, 16  # pixels
-PANEL = 270  # width of a panel of curves
+PANEL = 285  # width of a panel of curves
 
 # Healthy trainings, on which the doctor is silent: each recipe, with and without labels, gray and color.
 HEALTHY = {
@@ -103,7 +103,7 @@ def draw_curves(failed: Path, cured: Path) -> str:
 
 def _draw_panel(number: int, key: str, title: str, rows: dict[str, list[dict]]) -> str:
     """Draws one panel. Values with very different sizes get a logarithmic axis."""
-    left, right, top, bottom = PANEL * number + 46, PANEL * (number + 1) - 10, 30, 165
+    left, right, top, bottom = PANEL * number + 62, PANEL * (number + 1) - 10, 30, 165
     values = {name: np.array([row[key] for row in run], float) for name, run in rows.items()}
     every = np.concatenate([*values.values()])
     is_logarithmic = bool(every.min() > 0 and every.max() > 20 * every.min())
