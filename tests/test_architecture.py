@@ -11,7 +11,7 @@ ALLOWED = {
     "images": set(),
     "files": set(),
     "progress": set(),
-    "health": set(),
+    "health": {"images"},
     "sampling": LEAVES,
     "core": {"images", "sampling"},
     "data": LEAVES,

@@ -69,7 +69,7 @@ def make_report(
 def _describe_one(facts: Facts, checks: list[Check], measures: Measures) -> Markup:
     return join(
         element("p", describe_run(facts), class_="lead"),
-        show_verdict(checks),
+        show_verdict(checks, facts),
         show_key_figures(measures.report),
         show_ends(facts),
         make_section("Is the run sound?", *list_checks(checks)),

@@ -74,14 +74,17 @@ def describe_run(facts: Facts) -> str:
     return f"{text}seed {settings.get('seed')}.{failing}"
 
 
-def show_verdict(checks: list[Check]) -> Markup:
-    """Returns the verdict of the checks in a box."""
+def show_verdict(checks: list[Check], facts: Facts) -> Markup:
+    """Returns the verdict of the checks in a box, with the causes that the doctor named."""
     verdict = give_verdict(checks)
     is_sound = verdict.startswith("Sound")
     word, colon, rest = verdict.partition(":")
     mark = "✓" if is_sound else "✗"
     text = element("strong", f"{mark} {word}{colon}")
-    return element("p", text, rest, class_=f"verdict {'good' if is_sound else 'bad'}")
+    causes = [] if isinstance(facts.remarks, str) else [remark["cause"] for remark in facts.remarks]
+    doctor = f" But the doctor found: {', '.join(causes)}." if causes else ""
+    kind = "good" if is_sound and not causes else "bad"
+    return element("p", text, f"{rest}{doctor}", class_=f"verdict {kind}")
 
 
 def show_key_figures(report: dict | None) -> Markup:

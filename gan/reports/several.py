@@ -106,7 +106,7 @@ def describe_each(facts: Facts, checks: list[Check]) -> list[Markup]:
     """Returns the short description of one run: its checks, its epochs, the remarks and the command."""
     return [
         element("p", describe_run(facts)),
-        show_verdict(checks),
+        show_verdict(checks, facts),
         *list_checks([check for check in checks if not check.passed]),
         element("div", show_stills(facts), class_="small"),
         element("h3", "The remarks of the doctor"),
