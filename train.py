@@ -101,9 +101,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     tell_of_lost_pictures(folder, epochs_done)
     real_distance = _measure_real(job, network)
     say(*training.describe_start(job, epochs_done, real_distance), *start)
-    validation = validation_batches(job.dataset, settings.conditional)
-    doctor_logs = {"file": folder.doctor, "log_dir": folder.logs / "doctor"}
-    doctor = callbacks.Doctor(**_probe(job), **doctor_logs, verbose=min(verbose, 1))
+    doctor = _make_doctor(job, verbose)
     started = time.monotonic()
     try:
         history = gan.fit(
@@ -111,7 +109,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
             steps_per_epoch=settings.steps_per_epoch,
             initial_epoch=epochs_done,
             epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
-            validation_data=validation if metrics else None,
+            validation_data=validation_batches(job.dataset, settings.conditional) if metrics else None,
             callbacks=[*_watchers(gan, job, doctor), history_file, checkpoint],
             verbose=verbose,
         )
@@ -160,6 +158,11 @@ def _watchers(gan: GAN, job: training.Job, doctor) -> list[keras.callbacks.Callb
         doctor,
     ]
     return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])
+
+
+def _make_doctor(job: training.Job, verbose: int) -> callbacks.Doctor:
+    files = {"file": job.folder.doctor, "log_dir": job.folder.logs / "doctor"}
+    return callbacks.Doctor(**_probe(job), **files, verbose=min(verbose, 1))
 
 
 def _probe(job: training.Job) -> dict:

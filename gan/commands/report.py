@@ -9,7 +9,7 @@ from pathlib import Path
 from ..files import write_whole
 from ..reports.facts import Facts
 from ..reports.report import make_report
-from ..reports.soundness import give_verdict
+from ..reports.soundness import summarize
 from ..runs import RunFolder
 from .program import UsageError, shorten, usage_errors
 from .runs import OtherDataError, hold, load_dataset, load_gan
@@ -47,7 +47,7 @@ def _report(options: argparse.Namespace) -> None:
         content = page.encode(errors="replace")  # a name may contain bytes that are not text
         write_whole(output, content)
     for facts, results in zip(runs, checks, strict=True):
-        print(f"{facts.folder.path}: {give_verdict(results)}")
+        print(f"{facts.folder.path}: {summarize(results)}")
     print(f"{len(content) / 1e6:.1f} MB: {shorten(output)} (open it in a browser, and print it from there)")
 
 

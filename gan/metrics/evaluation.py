@@ -136,16 +136,11 @@ def evaluate(
     )
     if has_classes:
         say("Comparing each class")
-        labels = range(dataset.num_classes)
-        names = dataset.class_names or list(map(str, labels))
-        report["classes"] = [
-            {"class": names[label]} | _compare_class(label, test or train, samples, real) for label in labels
-        ]
+        report["classes"] = _compare_classes(dataset, test or train, samples, real)
     if real_accuracy is not None and is_conditional and has_classes and test_labels is not None:
         say(f"Measuring the classification accuracy score with {TRAINING_IMAGES:,} samples (takes minutes)")
-        accuracy = _accuracy_from_samples(draw, dataset, seed, verbose)
-        scores = {"samples": accuracy, "real": real_accuracy()}
-        report["samples_alone"]["classification_accuracy"] = scores
+        accuracy = {"samples": _accuracy_from_samples(draw, dataset, seed, verbose), "real": real_accuracy()}
+        report["samples_alone"]["classification_accuracy"] = accuracy
     return report
 
 
@@ -355,6 +350,15 @@ def _measure_alone(images: _Measured, train_images: np.ndarray, has_classes: boo
         figures |= {} if accuracy is None else {"label_accuracy": accuracy}
     _, distances = find_nearest(images.images, train_images)
     return figures | {"near_copies": float(find_near_copies(distances).mean())}
+
+
+def _compare_classes(dataset: Dataset, test: _Measured, samples: _Measured, real: _Measured) -> list[dict]:
+    """Measures each class."""
+    names = dataset.class_names or list(map(str, range(dataset.num_classes)))
+    return [
+        {"class": name} | _compare_class(label, test, samples, real)
+        for label, name in enumerate(names[: dataset.num_classes])
+    ]
 
 
 def _compare_class(label: int, test: _Measured, samples: _Measured, real: _Measured) -> dict:

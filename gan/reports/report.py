@@ -22,7 +22,7 @@ from .sections import (
     show_ends,
     show_film,
     show_key_figures,
-    show_verdict,
+    show_summary,
 )
 from .several import compare_curves, compare_quality, compare_samples, describe_each, list_runs
 from .soundness import Check, check_run
@@ -41,7 +41,7 @@ def make_report(
         verbose: as in `fit`, for the training of feature networks.
 
     Returns:
-        The page, and the checks of each run, for `give_verdict`.
+        The page, and the checks of each run, for `summarize`.
 
     Example:
 
@@ -69,7 +69,7 @@ def make_report(
 def _describe_one(facts: Facts, checks: list[Check], measures: Measures) -> Markup:
     return join(
         element("p", describe_run(facts), class_="lead"),
-        show_verdict(checks, facts),
+        show_summary(checks, facts),
         show_key_figures(measures.report),
         show_ends(facts),
         make_section("Is the run sound?", *list_checks(checks)),

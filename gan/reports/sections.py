@@ -17,7 +17,7 @@ from .epochs import draw_stills, encode_small_film, read_small
 from .facts import Facts
 from .markup import Markup, element, make_image, make_sample, make_table, to_url
 from .measures import DRAWN, Measures, rank
-from .soundness import QUESTIONS, Check, give_verdict
+from .soundness import QUESTIONS, Check, summarize
 
 MARKS = {True: "✓ passed", False: "✗ failed", None: "? not known"}
 QUESTION_TEXTS = {
@@ -74,17 +74,17 @@ def describe_run(facts: Facts) -> str:
     return f"{text}seed {settings.get('seed')}.{failing}"
 
 
-def show_verdict(checks: list[Check], facts: Facts) -> Markup:
-    """Returns the verdict of the checks in a box, with the causes that the doctor named."""
-    verdict = give_verdict(checks)
-    is_sound = verdict.startswith("Sound")
-    word, colon, rest = verdict.partition(":")
+def show_summary(checks: list[Check], facts: Facts) -> Markup:
+    """Returns the summary of the checks in a box, with the causes that the doctor named."""
+    summary = summarize(checks)
+    is_sound = summary.startswith("Sound")
+    word, colon, rest = summary.partition(":")
     mark = "✓" if is_sound else "✗"
     text = element("strong", f"{mark} {word}{colon}")
     causes = [] if isinstance(facts.remarks, str) else [remark["cause"] for remark in facts.remarks]
     doctor = f" But the doctor found: {', '.join(causes)}." if causes else ""
     kind = "good" if is_sound and not causes else "bad"
-    return element("p", text, f"{rest}{doctor}", class_=f"verdict {kind}")
+    return element("p", text, f"{rest}{doctor}", class_=f"summary {kind}")
 
 
 def show_key_figures(report: dict | None) -> Markup:

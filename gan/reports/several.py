@@ -16,9 +16,9 @@ from .sections import (
     list_checks,
     show_command,
     show_stills,
-    show_verdict,
+    show_summary,
 )
-from .soundness import Check, give_verdict
+from .soundness import Check, summarize
 
 SAMPLES, COLUMNS = 20, 10  # of each run
 
@@ -27,13 +27,13 @@ def list_runs(runs: list[Facts], checks: list[list[Check]]) -> list[Markup]:
     """Returns the table of the runs: their soundness, and the figures of their last epochs."""
     configs = [facts.config for facts in runs]
     differences = comparison.list_differences(configs)
-    heads = [["run", "verdict", "settings", "epochs", *comparison.FIGURES.values()]]
+    heads = [["run", "summary", "settings", "epochs", *comparison.FIGURES.values()]]
     ends = [facts.rows[-1] if facts.rows else {} for facts in runs]
-    verdicts = [give_verdict(results).partition(":")[0] for results in checks]
+    summaries = [summarize(results).partition(":")[0] for results in checks]
     rows = []
     for number, facts in enumerate(runs):
         cells = [comparison.format_cell(ends[number].get(name)) for name in comparison.FIGURES]
-        cells = [verdicts[number], differences[number] or "-", str(facts.epochs_done), *cells]
+        cells = [summaries[number], differences[number] or "-", str(facts.epochs_done), *cells]
         rows.append((_name(number, facts), cells))
     seeds = _list_seeds(configs, ends, dict.fromkeys(comparison.FIGURES, ""))
     rows += [(title, ["", "", "", *cells]) for title, cells in seeds]
@@ -106,7 +106,7 @@ def describe_each(facts: Facts, checks: list[Check]) -> list[Markup]:
     """Returns the short description of one run: its checks, its epochs, the remarks and the command."""
     return [
         element("p", describe_run(facts)),
-        show_verdict(checks, facts),
+        show_summary(checks, facts),
         *list_checks([check for check in checks if not check.passed]),
         element("div", show_stills(facts), class_="small"),
         element("h3", "The remarks of the doctor"),

@@ -37,7 +37,7 @@ class Check(NamedTuple):
 def check_run(facts: Facts) -> list[Check]:
     """Makes all checks of a run. No damaged file raises an error: the check fails.
 
-    Example: `give_verdict(check_run(facts))` is `"Sound: all 15 checks passed."` for a good run.
+    Example: `summarize(check_run(facts))` is `"Sound: all 15 checks passed."` for a good run.
     """
     checks = [
         (FINITE, "Losses", _check_losses(facts)),
@@ -59,7 +59,7 @@ def check_run(facts: Facts) -> list[Check]:
     return [Check(question, title, *result) for question, title, result in checks]
 
 
-def give_verdict(checks: list[Check]) -> str:
+def summarize(checks: list[Check]) -> str:
     """Returns one sentence: whether the run is sound, and which checks did not pass."""
     failed = [check for check in checks if check.passed is False]
     unknown = [check.title for check in checks if check.passed is None]

@@ -22,7 +22,7 @@ from gan.reports.facts import Facts
 from gan.reports.measures import Measures, measure, rank, read_evaluation
 from gan.reports.report import make_report
 from gan.reports.sections import describe_doctor, describe_settings, draw_curves
-from gan.reports.soundness import check_run, give_verdict
+from gan.reports.soundness import check_run, summarize
 from gan.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("somewhere")
@@ -193,7 +193,7 @@ def test_weights_that_are_not_finite_are_not_sound(trained, gan):
         checks = check_run(facts_of(RunFolder(trained), gan))
     finally:
         variable.assign(whole)
-    assert give_verdict(checks) == "Not sound: 1 of 15 checks failed: Weights."
+    assert summarize(checks) == "Not sound: 1 of 15 checks failed: Weights."
     assert next(check.detail for check in checks if check.title == "Weights").startswith("3 of ")
 
 
@@ -278,7 +278,7 @@ def test_each_check_can_fail(copy, gan, monkeypatch, damage, title, words, passe
         monkeypatch.setattr(keras.saving, "load_model", lambda *arguments, **how: gan.sampler)
     assert results_of(facts)[title] is passed
     assert words in details_of(facts)[title]
-    assert title in give_verdict(check_run(facts)) or "Not finished: " in give_verdict(check_run(facts))
+    assert title in summarize(check_run(facts)) or "Not finished: " in summarize(check_run(facts))
 
 
 def test_a_damaged_model_is_not_sound(copy, capsys):
