@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from .distribution import draw_part
+
 
 @keras.saving.register_keras_serializable(package="gan")
 class DiffAugment(layers.Layer):
@@ -99,7 +101,10 @@ class DiffAugment(layers.Layer):
         return ops.cast((positions >= start) & (positions < start + size), images.dtype)
 
     def _uniform(self, images, shape: tuple):
-        return keras.random.uniform((ops.shape(images)[0], *shape), seed=self.seed_generator)
+        def draw(count):
+            return keras.random.uniform((count, *shape), seed=self.seed_generator)
+
+        return draw_part(draw, ops.shape(images)[0])
 
     def compute_output_shape(self, input_shape):
         return input_shape

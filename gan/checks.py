@@ -5,7 +5,6 @@ import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from .sampling import check_labels, input_shapes, output_shape
 
@@ -124,18 +123,6 @@ def label_shapes(examples) -> list[tuple]:
     return [(len(examples),), (len(examples), 1)]
 
 
-def check_scope(created: tf.distribute.Strategy, used: tf.distribute.Strategy) -> None:
-    """Refuses a model that was created in the scope of another strategy.
-
-    Raises:
-        ValueError: with the names of both strategies.
-    """
-    if created is not used:
-        names = f"created in {type(created).__name__}, used in {type(used).__name__}"
-        expected = "Create and compile a GAN in the scope of one strategy: `with strategy.scope():`"
-        raise ValueError(f"{expected}. Received: {names}")
-
-
 def refuse_channels_first() -> None:
     """Refuses the Keras setting `channels_first`. The networks of this package do not support the setting.
 
@@ -210,20 +197,6 @@ def check_trainable(*networks: keras.Model) -> None:
         if not network.trainable_variables:
             expected = "Each player needs trainable weights: set `trainable = True` on a frozen network"
             raise ValueError(f"{expected}. Received: {network.name}, without trainable weights")
-
-
-def check_even_split(images, replicas: int) -> None:
-    """Refuses a batch that several replicas cannot split evenly. Runs when Keras traces the step.
-
-    Raises:
-        ValueError: when there are several replicas and the batch has no fixed size.
-    """
-    if replicas > 1 and images.shape[0] is None:
-        raise ValueError(
-            "Several replicas need batches of a fixed size that they can split evenly: use "
-            f"`.batch(n, drop_remainder=True)`, where n is a multiple of {replicas}. "
-            f"Received in each replica: shape={tuple(images.shape)}"
-        )
 
 
 def uses_float16(*models: keras.Model) -> bool:

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from .distribution import draw_part
+
 TRAINING, EVALUATION, PENALTY = 0, 1, 2  # independent streams of random numbers
 
 
@@ -30,11 +32,11 @@ def draw_uniform(seed: int, stream: int, draw, count, length: int):
 
     The arguments and the result are the same as for `draw_latents`. `stream` can also be PENALTY.
     """
-    replica = tf.distribute.get_replica_context()
-    start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
-    shape = (count * replica.num_replicas_in_sync, length)
     key = tf.random.fold_in(tf.constant([seed, stream], tf.int64), draw, alg="philox")
-    bits = tf.random.stateless_uniform(shape, key, None, None, tf.uint32, alg="philox")
-    top_bits = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
-    uniform = (tf.cast(top_bits, tf.float32) + 0.5) * 2.0**-23  # exact, and never 0 or 1
-    return uniform[start : start + count]
+
+    def draw_rows(rows):
+        bits = tf.random.stateless_uniform((rows, length), key, None, None, tf.uint32, alg="philox")
+        top_bits = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
+        return (tf.cast(top_bits, tf.float32) + 0.5) * 2.0**-23  # exact, and never 0 or 1
+
+    return draw_part(draw_rows, count)

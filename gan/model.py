@@ -26,7 +26,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import checks, images, losses, penalties, sampling
+from . import checks, distribution, images, losses, penalties, sampling
 from .average import copy_network, make_average, update_average
 from .batches import BatchChecks
 from .latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
@@ -115,6 +115,7 @@ class GAN(keras.Model):
         self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
         self._compile_arguments = None
         self._late_results = ()
+        distribution.check_strategy(tf.distribute.get_strategy())
         self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
         # Both networks are built already. After a call of `build`, Keras would lock the attributes,
         # and a subclass could not add attributes.
@@ -163,7 +164,7 @@ class GAN(keras.Model):
         self._update_average(real_images)
         self.step.assign_add(1)
         trackers = self._trackers() + ([] if penalty is None else [self.penalty_tracker])
-        return {tracker.name: tracker.result() for tracker in trackers}
+        return distribution.prepare_logs({tracker.name: tracker.result() for tracker in trackers})
 
     def test_step(self, data) -> dict:
         """Measures both losses and the metrics on one batch, with images from the sampler."""
@@ -184,13 +185,14 @@ class GAN(keras.Model):
         self.evaluation_step.assign_add(1)
         named = list(self._name_results())  # TensorFlow does not compute results that are not returned
         self._late_results = tuple(name for metric, name, _ in named if _computes_at_end(metric))
-        return {name: value for _, name, value in named if name not in self._late_results}
+        logs = {name: value for _, name, value in named if name not in self._late_results}
+        return distribution.prepare_logs(logs)
 
     def _unpack(self, data):
         """Returns the images, float32 in [-1, 1], and the labels (batch,). Unconditional: labels are None."""
         real_images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         real_images = tf.convert_to_tensor(real_images)  # eager `train_on_batch` passes arrays
-        checks.check_even_split(real_images, tf.distribute.get_replica_context().num_replicas_in_sync)
+        distribution.check_even_split(real_images, tf.distribute.get_replica_context().num_replicas_in_sync)
         is_pixels = real_images.dtype == tf.uint8
         real_images = tf.cast(real_images, tf.float32)
         if is_pixels:
@@ -237,6 +239,9 @@ class GAN(keras.Model):
         self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)  # with the player's optimizer
 
     def _update_average(self, real_images) -> None:
+        """Moves the average towards the generator, and shares the statistics of both networks."""
+        statistics = self.generator.non_trainable_variables + self.discriminator.non_trainable_variables
+        distribution.average_over_replicas(statistics)
         if self.average_generator is not None:
             half_life, count = self.ema_half_life_images, tf.shape(real_images)[0]
             update_average(self.average_generator, self.generator, half_life, self.step.value, count)
@@ -289,7 +294,7 @@ class GAN(keras.Model):
             ValueError: for an argument with a wrong value, or for a player without trainable weights.
         """
         discriminator_steps = checks.whole_number("discriminator_steps", discriminator_steps)
-        checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
+        distribution.check_scope(self._strategy.created, tf.distribute.get_strategy())
         checks.check_trainable(self.generator, self.discriminator)
         checks.warn_of_sigmoids(self.generator, self.discriminator)
         resolved = resolve_players(generator_optimizer, discriminator_optimizer, optimizer)
@@ -346,6 +351,9 @@ class GAN(keras.Model):
         self.penalty_tracker.reset_state()  # not in `metrics`, because only training has a penalty
         self.evaluation_step.assign(0)  # every evaluation uses the same latents
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Does nothing, because a GAN is always built. The method of Keras fails with several workers."""
+
     def make_test_function(self, force=False):
         """Makes the function that `evaluate` calls for each batch.
 
@@ -376,7 +384,7 @@ class GAN(keras.Model):
         The user may have loaded other weights into the generator after the GAN was created.
         """
         if tf.distribute.has_strategy():
-            checks.check_scope(self._strategy.created, tf.distribute.get_strategy())
+            distribution.check_scope(self._strategy.created, tf.distribute.get_strategy())
         if self.average_generator is not None and int(self.step.numpy()) == 0:
             self.average_generator.set_weights(self.generator.get_weights())
 
@@ -394,6 +402,8 @@ class GAN(keras.Model):
             given |= data.check(given.get("x"), given.get("y"), steps["steps_per_epoch"], "steps_per_epoch")
             given |= data.check_validation(given.get("validation_data"), steps["validation_steps"])
             self._choose_directions(given.get("callbacks"))
+            for name in given.keys() & {"x", "validation_data"}:
+                given[name] = distribution.distribute(given[name], self.distribute_strategy)
             return super().fit(**{name: value for name, value in given.items() if name != "self"})
 
     def _choose_directions(self, callbacks) -> None:
@@ -417,6 +427,7 @@ class GAN(keras.Model):
         checks.check_steps(self.steps_per_execution, steps=given.get("steps"))
         with data.raised():
             given |= data.check(given.get("x"), given.get("y"), given.get("steps"), "steps")
+            given["x"] = distribution.distribute(given["x"], self.distribute_strategy)
             return super().evaluate(**{name: value for name, value in given.items() if name != "self"})
 
     @functools.wraps(keras.Model.predict)

@@ -9,6 +9,7 @@ from .dataset import Dataset, check_images, check_labels
 BATCHES_AHEAD = 2
 # With half of MNIST's test set, validation takes less than a twentieth of the time of an epoch.
 VALIDATION_IMAGES = 5000
+ONE_REPLICA = tf.distribute.InputContext()
 
 
 def pipeline(
@@ -56,8 +57,7 @@ def pipeline(
     arrays = [tf.constant(images)] + ([] if labels is None else [tf.constant(labels, tf.int32)])
 
     @tf.autograph.experimental.do_not_convert  # conversion takes time and would change nothing
-    def make_batch(step):
-        positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+    def make_batch(positions):
         rows = _shuffle(positions, count, seed)
         batch = [tf.gather(array, rows % len(images)) for array in arrays]
         if flip:
@@ -67,32 +67,56 @@ def pipeline(
         batch[0] = to_float(floats) if images.dtype == np.uint8 else floats
         return batch[0] if labels is None else tuple(batch)
 
-    dataset = tf.data.Dataset.counter(start_step).map(make_batch, num_parallel_calls=2)
-    options = tf.data.Options()
-    # Autotuning has no use here. Its thread sleeps longer and longer, and `fit` would wait at the end until
-    # the thread wakes up.
-    options.autotune.enabled = False
-    dataset = _prefetch(dataset.with_options(options), tf.config.list_logical_devices("GPU"))
-    # `GAN.fit` reads these attributes and then does not check the batches again.
+    def make_part(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        positions = _positions(batch_size, context, start_step)
+        return _without_autotuning(positions.map(make_batch, num_parallel_calls=2)).prefetch(BATCHES_AHEAD)
+
+    positions = _positions(batch_size, ONE_REPLICA, start_step)
+    dataset = _without_autotuning(positions.map(make_batch, num_parallel_calls=2))
+    dataset = _prefetch(dataset, tf.config.list_logical_devices("GPU"))
+    # `GAN.fit` reads these attributes. It does not check the batches again, and gives each worker its part.
     dataset.steps_per_pass = count // batch_size
     dataset.label_range = None if labels is None else (labels.min(), labels.max())
+    dataset.make_part = make_part
     return dataset
 
 
 def validation_batches(
-    dataset: Dataset, has_labels: bool, most_images: int = VALIDATION_IMAGES, batch_size: int = 250
+    dataset: Dataset,
+    has_labels: bool,
+    most_images: int = VALIDATION_IMAGES,
+    batch_size: int = 250,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Returns batches of the images from `validation_split`.
+
+    Several replicas need batches that they can split evenly. Then the batches may be smaller, and a few
+    images may be left out.
 
     Args:
         dataset: the data.
         has_labels: whether the batches are `(images, labels)` or `images`.
         most_images: largest number of images.
-        batch_size: number of images in a batch.
+        batch_size: number of images in a batch; for several replicas, the largest number.
+        replicas: number of replicas that validate together.
     """
     images, labels = validation_split(dataset, has_labels, most_images)
+    if replicas > 1:
+        batch_size = _choose_even_size(len(images), batch_size, replicas)
     arrays = (images, labels) if has_labels else images
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(1)
+    batches = tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(1)
+    tensors = tf.nest.map_structure(tf.constant, arrays)
+
+    def make_part(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        def make_batch(positions):
+            return tf.nest.map_structure(lambda array: tf.gather(array, positions), tensors)
+
+        replicas_here = context.num_replicas_in_sync // context.num_input_pipelines
+        steps = len(images) // batch_size
+        return _positions(batch_size, context).take(steps * replicas_here).map(make_batch).prefetch(1)
+
+    batches.make_part = make_part
+    return batches
 
 
 def validation_split(dataset: Dataset, has_labels: bool, most_images: int = VALIDATION_IMAGES) -> tuple:
@@ -118,6 +142,49 @@ def _shuffle(positions, count: int, seed: int):
     return tf.raw_ops.RandomIndexShuffle(
         index=index, seed=keys, max_index=tf.constant(count - 1, tf.int64), rounds=4
     )
+
+
+def _positions(batch_size: int, context: tf.distribute.InputContext, start_step: int = 0) -> tf.data.Dataset:
+    """Returns the positions of images in the endless sequence of images, one batch for each replica in turn.
+
+    All workers together read each position once.
+
+    Raises:
+        ValueError: if the replicas cannot split a batch evenly.
+    """
+    replicas = context.num_replicas_in_sync
+    if batch_size % replicas:
+        raise ValueError(
+            f"A batch of {batch_size} images cannot be split evenly over {replicas} replicas: use a batch "
+            f"size that is a multiple of {replicas}"
+        )
+    replicas_here, size = replicas // context.num_input_pipelines, batch_size // replicas
+
+    @tf.autograph.experimental.do_not_convert
+    def count_from(turn):
+        replica = context.input_pipeline_id * replicas_here + turn % replicas_here
+        return turn // replicas_here * batch_size + replica * size + tf.range(size, dtype=tf.int64)
+
+    return tf.data.Dataset.counter(start_step * replicas_here).map(count_from)
+
+
+def _choose_even_size(count: int, most: int, replicas: int) -> int:
+    """Returns the batch size, of at most `most`, whose whole batches contain the most images.
+
+    Raises:
+        ValueError: if there are fewer images than replicas.
+    """
+    sizes = range(min(most, count) // replicas * replicas, 0, -replicas)
+    if not sizes:
+        raise ValueError(f"{count} images for validation are too few for {replicas} replicas")
+    return max(sizes[: len(sizes) // 2 + 1], key=lambda size: count // size * size)
+
+
+def _without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns off autotuning: its thread sleeps longer and longer, and `fit` would wait for it at the end."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _prefetch(dataset: tf.data.Dataset, gpus: list) -> tf.data.Dataset:
