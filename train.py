@@ -24,8 +24,10 @@ try:
     import tensorflow as tf
 
     from gan import GAN, callbacks
-    from gan.commands import training
+    from gan.commands import training, workers
+    from gan.commands.launcher import launch
     from gan.data import pipeline, validation_batches, validation_split
+    from gan.distribution import chief_first
     from gan.files import whole_file
     from gan.metrics import feature_network_for, quality_metrics
     from gan.metrics.evaluation import real_distance
@@ -46,9 +48,15 @@ def main(arguments: list[str] | None = None, program: str = "train.py") -> int:
 
 def run(options: argparse.Namespace, program: str) -> int:
     """Checks the settings and the data before writing any file, and then trains. Returns the exit code."""
+    is_script = program == "train.py"
+    resume = ["python", programs.shorten(__file__)] if is_script else program.split()
+    resume += workers.repeat_flags(options)
+    if options.workers and not workers.is_launched() and not options.dry_run:
+        words = [sys.executable, *([__file__] if is_script else ["-m", "gan", "train"])]
+        return launch(options, words, resume)
     job = training.prepare(options)
     num_classes = job.dataset.num_classes if job.settings.conditional else None
-    with programs.usage_errors(before=f"{job.dataset.source}: "):
+    with programs.usage_errors(before=f"{job.dataset.source}: "), job.strategy.scope():
         gan = job.settings.make_gan(job.dataset.image_shape, num_classes, job.settings.seed)
     start = [] if job.is_resumed else training.copy_start(gan, job)
     if options.dry_run:
@@ -59,7 +67,6 @@ def run(options: argparse.Namespace, program: str) -> int:
     if job.dataset.notice:
         programs.notify(program, job.dataset.notice)
     say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
-    resume = ["python", programs.shorten(__file__)] if program == "train.py" else program.split()
     with training.open_for_writing(job), training.explain_stop(job, resume, say):
         if job.dataset.report:
             say(*job.dataset.report)
@@ -83,19 +90,23 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     settings, folder = job.settings, job.folder
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    network = feature_network_for(job.dataset, verbose) if settings.validation else None
-    metrics = [] if network is None else quality_metrics(network, job.dataset.has_classes)
-    steps_per_execution = math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
-    decay_steps = settings.decay_epochs * settings.steps_per_epoch
-    settings.compile(gan, decay_steps, metrics=metrics, steps_per_execution=steps_per_execution)
+    network = _load_network(job, verbose)
+    with job.strategy.scope():
+        metrics = [] if network is None else quality_metrics(network, job.dataset.has_classes)
+        _compile(gan, job, metrics)
     kept = {"keep": CHECKPOINTS_KEPT, "monitor": training.QUALITY[0] if metrics else None}
     every_n_epochs = settings.checkpoint_every_epochs
     checkpoint = callbacks.Checkpoint(folder.checkpoints, every_n_epochs=every_n_epochs, **kept)
-    history_file = callbacks.HistoryFile(folder.history, append=True)  # runs before `checkpoint`
     with programs.usage_errors():
         epochs_done = checkpoint.restore(gan)
     if job.is_resumed and not epochs_done:
         start = training.copy_start(gan, job)
+    training.check_workers(gan, network, job, epochs_done)
+    fit = functools.partial(_fit, gan, job, epochs_done, metrics, verbose)
+    if not job.is_chief:
+        fit([])
+        return
+    history_file = callbacks.HistoryFile(folder.history, append=True)  # runs before `checkpoint`
     (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
     keep_history(folder.history, epochs_done, _list_columns(gan, metrics, settings.penalty != "none"))
     tell_of_lost_pictures(folder, epochs_done)
@@ -104,15 +115,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     doctor = _make_doctor(job, verbose)
     started = time.monotonic()
     try:
-        history = gan.fit(
-            _feed(gan, job, start_step=epochs_done * settings.steps_per_epoch),
-            steps_per_epoch=settings.steps_per_epoch,
-            initial_epoch=epochs_done,
-            epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
-            validation_data=validation_batches(job.dataset, settings.conditional) if metrics else None,
-            callbacks=[*_watchers(gan, job, doctor), history_file, checkpoint],
-            verbose=verbose,
-        )
+        history = fit([*_watchers(gan, job, doctor), history_file, checkpoint])
     finally:
         history_file.on_train_end()  # closes the file, also after an interrupt
     _refuse_if_not_finite(gan, folder, doctor.remarks)
@@ -120,6 +123,38 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
         with whole_file(path) as temporary:
             model.save(temporary)
     say(*training.describe_end(job, history, time.monotonic() - started, real_distance, doctor.remarks))
+
+
+def _load_network(job: training.Job, verbose: int):
+    """Returns the network that measures the quality, or None without validation."""
+    if not job.settings.validation:
+        return None
+    with chief_first(job.strategy):  # the chief may train the network, and the others load its file
+        return feature_network_for(job.dataset, verbose)
+
+
+def _compile(gan: GAN, job: training.Job, metrics: list) -> None:
+    settings, replicas = job.settings, job.strategy.num_replicas_in_sync
+    steps_per_execution = 1 if replicas > 1 else math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
+    decay_steps = settings.decay_epochs * settings.steps_per_epoch
+    settings.compile(gan, decay_steps, metrics=metrics, steps_per_execution=steps_per_execution)
+
+
+def _fit(gan: GAN, job: training.Job, epochs_done: int, metrics: list, verbose: int, chief_callbacks: list):
+    """Trains on all workers, with the callbacks that every worker needs and those of the chief."""
+    settings, replicas = job.settings, job.strategy.num_replicas_in_sync
+    time_limit = [callbacks.TimeLimit(settings.minutes)] if settings.minutes else []
+    return gan.fit(
+        _feed(gan, job, start_step=epochs_done * settings.steps_per_epoch),
+        steps_per_epoch=settings.steps_per_epoch,
+        initial_epoch=epochs_done,
+        epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
+        validation_data=validation_batches(job.dataset, settings.conditional, replicas=replicas)
+        if metrics
+        else None,
+        callbacks=[keras.callbacks.TerminateOnNaN(), *time_limit, *chief_callbacks],
+        verbose=verbose,
+    )
 
 
 def _measure_real(job: training.Job, network) -> float | None:
@@ -148,16 +183,14 @@ def _watchers(gan: GAN, job: training.Job, doctor) -> list[keras.callbacks.Callb
     real_images = job.dataset.first_images(gan.num_classes)
     class_names = job.config["data"].get("class_names")  # an older run keeps its pictures without names
     shown = {"real_images": real_images, "seed": settings.seed, "class_names": class_names}
-    watchers = [
+    return [
         callbacks.ProgressBar(SHOWN),
-        keras.callbacks.TerminateOnNaN(),
         callbacks.SampleGrid(folder.samples, **shown),
         callbacks.TensorBoardSamples(folder.logs / "samples", **shown),
         callbacks.TensorBoardLogits(folder.logs / "discriminator", **_probe(job)),
         callbacks.TensorBoard(folder.logs, write_graph=False),
         doctor,
     ]
-    return watchers + ([callbacks.TimeLimit(settings.minutes)] if settings.minutes else [])
 
 
 def _make_doctor(job: training.Job, verbose: int) -> callbacks.Doctor:

@@ -4,9 +4,13 @@ import time
 
 import keras
 
+from gan.distribution import share
+
 
 class TimeLimit(keras.callbacks.Callback):
     """Stops the training after a number of minutes, at the end of the current epoch.
+
+    With several workers, each worker needs this callback. All workers stop at the same epoch.
 
     Args:
         minutes: time from the start of `fit`; more than 0.
@@ -25,5 +29,6 @@ class TimeLimit(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        if time.monotonic() - self.started >= 60 * self.minutes:
+        is_over = time.monotonic() - self.started >= 60 * self.minutes
+        if any(share(is_over, self.model.distribute_strategy)):
             self.model.stop_training = True

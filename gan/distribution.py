@@ -5,8 +5,9 @@ latents, and losses and gradients are averages over the global batch. Batch norm
 the images of one replica. The moving statistics of batch norm are averages over the replicas.
 """
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -41,6 +42,19 @@ def check_scope(created: tf.distribute.Strategy, used: tf.distribute.Strategy) -
         raise ValueError(f"{expected}. Received: {names}")
 
 
+def check_steps_per_execution(steps_per_execution: int, strategy: tf.distribute.Strategy) -> None:
+    """Refuses several steps in one call on several replicas: TensorFlow fails in the loop over the steps.
+
+    Raises:
+        ValueError: with the number of steps and of replicas.
+    """
+    if steps_per_execution > 1 and strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            "`steps_per_execution` must be 1 on several replicas. Received: "
+            f"steps_per_execution={steps_per_execution}, {strategy.num_replicas_in_sync} replicas"
+        )
+
+
 def check_even_split(images, replicas: int) -> None:
     """Refuses a batch that several replicas cannot split evenly. Runs when Keras traces the step.
 
@@ -48,9 +62,11 @@ def check_even_split(images, replicas: int) -> None:
         ValueError: when there are several replicas and the batch has no fixed size.
     """
     if replicas > 1 and images.shape[0] is None:
+        endless = count_workers(tf.distribute.get_strategy()) > 1  # TensorFlow knows no sizes of finite data
+        how = f"`.batch(n, drop_remainder=True){'.repeat()' if endless else ''}`, where n is a multiple of "
+        how += f"{replicas}{', and give the number of steps' if endless else ''}"
         raise ValueError(
-            "Several replicas need batches of a fixed size that they can split evenly: use "
-            f"`.batch(n, drop_remainder=True)`, where n is a multiple of {replicas}. "
+            f"Several replicas need batches of a fixed size that they can split evenly: use {how}. "
             f"Received in each replica: shape={tuple(images.shape)}"
         )
 
@@ -62,18 +78,18 @@ def count_workers(strategy: tf.distribute.Strategy) -> int:
     return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
-def is_chief() -> bool:
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process writes the files: the only process, or the first of several workers.
 
     Example:
 
     ```python
-    callbacks = [SampleGrid("samples")] if is_chief() else []
+    callbacks = [SampleGrid("samples")] if is_chief(strategy) else []
     ```
     """
-    resolver = tf.distribute.get_strategy().cluster_resolver
-    if resolver is None or not resolver.cluster_spec():
+    if count_workers(strategy) == 1:
         return True
+    resolver = strategy.cluster_resolver
     first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
     return (resolver.task_type, resolver.task_id) == (first, 0)
 
@@ -103,12 +119,16 @@ def average_over_replicas(variables: list) -> None:
     stored = [variable.value for variable in variables]
 
     def average(strategy, values):
-        pairs = list(zip(values, stored, strict=True))
+        pairs = [(value, stored[0]) for value in values]  # one destination: TensorFlow packs the values
         means = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.MEAN, pairs)
         for variable, mean in zip(stored, means, strict=True):
             strategy.extended.update(variable, lambda v, m: v.assign(m), args=(mean,))
 
-    replica.merge_call(average, args=([tf.convert_to_tensor(value) for value in stored],))
+    values = []
+    for variable in stored:
+        with tf.device(variable.device):  # TensorFlow packs only values whose device it knows
+            values.append(tf.identity(variable))
+    replica.merge_call(average, args=(values,))
 
 
 def prepare_logs(logs: dict) -> dict:
@@ -122,37 +142,67 @@ def prepare_logs(logs: dict) -> dict:
     return {name: tf.reshape(value, [1]) for name, value in logs.items()}
 
 
-def distribute(data, strategy: tf.distribute.Strategy):
-    """Distributes a dataset of `gan.data`: each worker reads only its part. Returns other data unchanged."""
-    make_part = getattr(data, "make_part", None)
-    if make_part is None or strategy.num_replicas_in_sync == 1:
-        return data
-    return strategy.distribute_datasets_from_function(make_part)
-
-
-def share(value) -> list:
-    """Returns the values of all workers, in their order. All workers must call this function.
-
-    Waits for the other workers.
+def distribute(arguments: dict, data: str, steps: str, strategy: tf.distribute.Strategy) -> dict:
+    """Distributes a dataset of `gan.data`: each worker reads only its part. Leaves other data unchanged.
 
     Args:
-        value: a value that JSON can store. The current strategy determines the workers.
+        arguments: the arguments of `fit` or `evaluate`.
+        data: the name of the argument with the dataset.
+        steps: the name of the argument with the number of steps.
+        strategy: the strategy of the model.
+
+    Returns:
+        The changed arguments.
     """
-    strategy = tf.distribute.get_strategy()
+    dataset = arguments.get(data)
+    if strategy.num_replicas_in_sync == 1 or not hasattr(dataset, "make_part"):
+        return {}
+    count = arguments.get(steps) or (None if _is_endless(dataset) else dataset.steps_per_pass)
+    return {data: strategy.distribute_datasets_from_function(dataset.make_part), steps: count}
+
+
+def _is_endless(dataset: tf.data.Dataset) -> bool:
+    return bool(dataset.cardinality() == tf.data.INFINITE_CARDINALITY)
+
+
+@contextlib.contextmanager
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Runs the block on the chief, and then on the other workers, for example to download a file only once.
+
+    All workers must enter the block.
+    """
+    if not is_chief(strategy):
+        share(None, strategy)  # waits for the chief
+    yield
+    if is_chief(strategy):
+        share(None, strategy)
+
+
+def share(value, strategy: tf.distribute.Strategy) -> list:
+    """Returns the values of all workers, in their order. Waits for the workers: all must call this function.
+
+    Args:
+        value: a value that JSON can store.
+        strategy: the strategy of the workers.
+    """
     if count_workers(strategy) == 1:
         return [value]
     text = np.frombuffer(json.dumps(value).encode(), np.uint8).astype(np.int32)
-    lengths = _gather(strategy, np.array([len(text)], np.int32))
+
+    def gather(row):
+        rows = strategy.run(_gather_rows, args=(tf.constant(row),))
+        return strategy.experimental_local_results(rows)[0].numpy()
+
+    lengths = gather(np.array([[len(text)]], np.int32))[:, 0]
     row = np.zeros((1, lengths.max()), np.int32)
     row[0, : len(text)] = text
-    rows = _gather(strategy, row)
-    texts = [bytes(row[:length].astype(np.uint8)) for row, length in zip(rows, lengths, strict=True)]
+    texts = [bytes(row[:length].astype(np.uint8)) for row, length in zip(gather(row), lengths, strict=True)]
     return [json.loads(text) for text in texts[:: len(strategy.extended.worker_devices)]]
 
 
-def _gather(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
-    def gather():
-        return tf.distribute.get_replica_context().all_gather(tf.constant(values), axis=0)
-
-    gathered = strategy.run(tf.function(gather, autograph=False))
-    return strategy.experimental_local_results(gathered)[0].numpy()
+@tf.function(reduce_retracing=True, autograph=False)
+def _gather_rows(row):
+    """Maps this replica's row (1, …) to the rows of all replicas (replicas, …)."""
+    with tf.device("CPU:0"):  # TensorFlow asks for the device of the row
+        row = tf.identity(row)
+    return tf.distribute.get_replica_context().all_gather(row, axis=0)

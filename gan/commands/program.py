@@ -20,9 +20,13 @@ OTHER_BACKENDS = ("jax", "jaxlib", "torch", "openvino")  # packages of the other
 class UsageError(Exception):
     """Reports, in one line, a mistake that the user can correct."""
 
+    exit_code = 2
+
 
 class RunError(Exception):
     """Reports, in one line, an error that stopped a program during its work."""
+
+    exit_code = 1
 
 
 class Terminated(KeyboardInterrupt):
@@ -51,7 +55,7 @@ def run_program(name: str, run: Callable[[], int]) -> int:
         return end.code
     except (UsageError, RunError) as error:
         _print_line(f"{name}: error: {error}")
-        return 2 if isinstance(error, UsageError) else 1
+        return error.exit_code
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         return 1
     except OSError as error:

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data import SCALING, Dataset, load
+from ..distribution import chief_first, is_chief
 from ..files import find_numbered
 from ..model import GAN
 from ..networks import padded_size
@@ -20,6 +22,7 @@ from ..runs import RunFolder, Settings, describe_run, tell_of_other_machine
 from ..runs.failures import FAILURES, change_data
 from ..runs.settings import add_flags, given_settings
 from ..transfer import copy_fitting_weights
+from . import workers
 from .program import Parser, RunError, UsageError, command, shorten, usage_errors
 from .runs import load_dataset, load_gan
 
@@ -39,6 +42,7 @@ class Job:
         config: the content of config.json.
         changes: one line for each setting that a resumed run changes.
         is_resumed: true for a resumed run, false for a new run.
+        strategy: the strategy that trains.
     """
 
     settings: Settings
@@ -47,6 +51,12 @@ class Job:
     config: dict
     changes: list[str]
     is_resumed: bool
+    strategy: tf.distribute.Strategy
+
+    @property
+    def is_chief(self) -> bool:
+        """Returns whether this process writes the files."""
+        return is_chief(self.strategy)
 
     @functools.cached_property
     def training_data(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -73,9 +83,10 @@ def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    names = ("data", "length", "recipe", "run folder", "output")
+    names = ("data", "length", "recipe", "several devices", "run folder", "output")
     groups = {name: parser.add_argument_group(name) for name in names}
     add_flags(groups)
+    workers.add_flags(groups["several devices"])
     where = groups["run folder"].add_mutually_exclusive_group()
     where.add_argument(
         "--name", type=_name, help="save the run in runs/NAME (default NAME: date-time-dataset)"
@@ -89,7 +100,9 @@ def parse(arguments: list[str] | None, program: str) -> argparse.Namespace:
     groups["output"].add_argument(
         "--dry-run", help="print the settings as JSON and the report of a folder, and do not train", **switch
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
+    return options
 
 
 def prepare(options: argparse.Namespace) -> Job:
@@ -98,12 +111,17 @@ def prepare(options: argparse.Namespace) -> Job:
     Raises:
         UsageError: with a message of one line, for a mistake that the user can correct.
     """
-    job = _prepare_resumed(options) if hasattr(options, "resume") else _prepare_new(options)
+    strategy = tf.distribute.get_strategy() if options.dry_run else workers.connect(options)
+    with chief_first(strategy):
+        job = (_prepare_resumed if hasattr(options, "resume") else _prepare_new)(options, strategy)
     batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
+    workers.check_batch_size(batch_size, strategy)
     if batch_size > count:
         raise UsageError(
             f"--batch-size {batch_size} is more than the {count} images of the data: use at most {count}"
         )
+    if strategy.num_replicas_in_sync > 1 and job.settings.jit == "on":
+        raise UsageError("Keras does not use XLA on several replicas: leave out --jit on or --distribute")
     if job.settings.deterministic and job.settings.jit == "on":
         raise UsageError("--deterministic trains without XLA: leave out --jit on or --deterministic")
     if job.settings.conditional and job.dataset.num_classes is None:
@@ -113,10 +131,23 @@ def prepare(options: argparse.Namespace) -> Job:
     return job
 
 
-def _prepare_new(options: argparse.Namespace) -> Job:
-    path = Path("runs") / options.name if hasattr(options, "name") else getattr(options, "run_dir", None)
-    if path:
-        _refuse_existing(path)
+def choose_path(options: argparse.Namespace, name: str | None = None) -> Path:
+    """Returns the path of the run folder.
+
+    Args:
+        options: the flags.
+        name: name of the dataset for the name of a new run. None: the flag `--dataset`.
+    """
+    for given in ("resume", "run_dir"):
+        if hasattr(options, given):
+            return getattr(options, given)
+    name = name or Path(getattr(options, "dataset", "workers")).stem
+    return Path("runs", getattr(options, "name", f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{name}"))
+
+
+def _prepare_new(options: argparse.Namespace, strategy: tf.distribute.Strategy) -> Job:
+    if {"name", "run_dir"} & vars(options).keys() and is_chief(strategy):
+        refuse_existing(choose_path(options))
     given = given_settings(options)
     with usage_errors():
         if "start_from" in given:
@@ -124,11 +155,11 @@ def _prepare_new(options: argparse.Namespace) -> Job:
         scaling = {name: given[name] for name in SCALING if name in given}
         dataset = load(given.get("dataset", Settings.dataset), **scaling, verbose=not options.quiet)
         settings = Settings.new(given, dataset)
-    path = path or Path("runs") / f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{dataset.name}"
-    return Job(settings, dataset, RunFolder(path), describe_run(settings, dataset), [], is_resumed=False)
+    folder = RunFolder(choose_path(options, dataset.name))
+    return Job(settings, dataset, folder, describe_run(settings, dataset), [], False, strategy)
 
 
-def _prepare_resumed(options: argparse.Namespace) -> Job:
+def _prepare_resumed(options: argparse.Namespace, strategy: tf.distribute.Strategy) -> Job:
     folder = RunFolder(options.resume)
     if folder.checkpoints.is_symlink() and not folder.checkpoints.exists():
         raise UsageError(
@@ -144,22 +175,25 @@ def _prepare_resumed(options: argparse.Namespace) -> Job:
     tell_of_other_machine(stored)
     settings = dataclasses.replace(settings, dataset=dataset.source)
     config = describe_run(settings, dataset) | {"data": stored["data"]}
-    return Job(settings, dataset, folder, config, settings.list_changes(before), is_resumed=True)
+    return Job(settings, dataset, folder, config, settings.list_changes(before), True, strategy)
 
 
 @contextlib.contextmanager
 def open_for_writing(job: Job) -> Iterator[None]:
-    """Locks the run folder until the block ends, and writes config.json.
+    """Locks the run folder until the block ends, and writes config.json. Only the chief does so.
 
     Raises:
         UsageError: if the folder cannot be locked or written, or if the folder of a new run contains files.
     """
     with contextlib.ExitStack() as held:
+        if not job.is_chief:
+            yield
+            return
         try:
             with usage_errors():
                 held.enter_context(job.folder.open_for_writing())
             if not job.is_resumed:
-                _refuse_existing(job.folder.path)
+                refuse_existing(job.folder.path)
             job.folder.write_config(job.config)
         except OSError as error:
             raise UsageError(f"{job.folder.path} cannot be written: {error.strerror}") from error
@@ -168,7 +202,7 @@ def open_for_writing(job: Job) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
-    """Says in one line how to continue, after Ctrl-C or if a file cannot be written.
+    """Says in one line how to continue: after Ctrl-C, without another worker, or if a file cannot be written.
 
     Args:
         job: the training.
@@ -177,7 +211,8 @@ def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
     """
     resume = command(*resume, "--resume", job.folder.path)
     try:
-        yield
+        with workers.explain_lost_worker(job.strategy, resume):
+            yield
     except KeyboardInterrupt:
         say(f"\nStopped. Continue the run:  {resume}")
         raise
@@ -201,10 +236,12 @@ def describe_start(job: Job, epochs_done: int, real_distance: float | None) -> l
         real_distance: the Fréchet distance of real images, if it is known.
     """
     settings, dataset, gpus = job.settings, job.dataset, len(tf.config.list_physical_devices("GPU"))
+    device, replicas = f"{gpus} GPU" if gpus else "CPU", job.strategy.num_replicas_in_sync
+    device += f", {replicas} replicas" if replicas > 1 else ""
     labels = f"{dataset.num_classes} classes" if settings.conditional else "without labels"
     return [
         *job.changes,
-        f"Run folder: {job.folder.path} (on {f'{gpus} GPU' if gpus else 'CPU'})",
+        f"Run folder: {job.folder.path} (on {device})",
         f"Data:       {dataset.name}, {len(job.training_data[0]):,} images, {labels}",
         *_describe_crop(dataset),
         f"Recipe:     {settings.describe_recipe(dataset.image_shape)}",
@@ -217,6 +254,32 @@ def describe_start(job: Job, epochs_done: int, real_distance: float | None) -> l
         _describe_tensorboard(job),
         *([_describe_resume(settings, epochs_done)] if job.is_resumed else []),
     ]
+
+
+def check_workers(gan: GAN, network: keras.Model | None, job: Job, epochs_done: int) -> None:
+    """Checks that all workers train the same GAN on the same data, from the same checkpoint.
+
+    Args:
+        gan: the GAN, compiled and restored.
+        network: the network that measures the quality, or None.
+        job: the training.
+        epochs_done: number of finished epochs.
+
+    Raises:
+        UsageError: on all workers, with the first difference.
+    """
+    if job.strategy.num_replicas_in_sync == 1:
+        return
+    data = {name: job.config["data"][name] for name in ("checksum", "images", "image_shape", "num_classes")}
+    facts = {
+        "settings": {name: value for name, value in job.config["settings"].items() if name != "dataset"},
+        "data": data,
+        "versions": {package.__name__: package.__version__ for package in (tf, keras)},
+        "finished epochs": epochs_done,
+        "weights": workers.digest_weights(gan.get_weights()),
+        "feature network": None if network is None else workers.digest_weights(network.get_weights()),
+    }
+    workers.check_agreement(facts, job.strategy)
 
 
 def copy_start(gan: GAN, job: Job) -> list[str]:
@@ -285,7 +348,12 @@ def _absolute(path: str) -> str:
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _refuse_existing(folder_path: Path) -> None:
+def refuse_existing(folder_path: Path) -> None:
+    """Refuses a folder that contains files.
+
+    Raises:
+        UsageError: if the folder cannot be read or is not empty.
+    """
     try:
         is_empty = RunFolder(folder_path).is_empty()
     except OSError as error:

@@ -1,5 +1,7 @@
 """Makes endless batches. Only the seed and the step determine a batch, so a run can resume at any step."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -74,10 +76,7 @@ def pipeline(
     positions = _positions(batch_size, ONE_REPLICA, start_step)
     dataset = _without_autotuning(positions.map(make_batch, num_parallel_calls=2))
     dataset = _prefetch(dataset, tf.config.list_logical_devices("GPU"))
-    # `GAN.fit` reads these attributes. It does not check the batches again, and gives each worker its part.
-    dataset.steps_per_pass = count // batch_size
-    dataset.label_range = None if labels is None else (labels.min(), labels.max())
-    dataset.make_part = make_part
+    _describe(dataset, make_part, count // batch_size, labels)
     return dataset
 
 
@@ -112,10 +111,10 @@ def validation_batches(
             return tf.nest.map_structure(lambda array: tf.gather(array, positions), tensors)
 
         replicas_here = context.num_replicas_in_sync // context.num_input_pipelines
-        steps = len(images) // batch_size
-        return _positions(batch_size, context).take(steps * replicas_here).map(make_batch).prefetch(1)
+        positions = _positions(batch_size, context).take(batches.steps_per_pass * replicas_here)
+        return positions.map(make_batch).repeat().prefetch(1)
 
-    batches.make_part = make_part
+    _describe(batches, make_part, len(images) // batch_size, labels)
     return batches
 
 
@@ -166,6 +165,12 @@ def _positions(batch_size: int, context: tf.distribute.InputContext, start_step:
         return turn // replicas_here * batch_size + replica * size + tf.range(size, dtype=tf.int64)
 
     return tf.data.Dataset.counter(start_step * replicas_here).map(count_from)
+
+
+def _describe(dataset: tf.data.Dataset, make_part: Callable, steps_per_pass: int, labels) -> None:
+    """Adds attributes: `GAN` then does not check the batches again, and gives each worker its part."""
+    dataset.make_part, dataset.steps_per_pass = make_part, steps_per_pass
+    dataset.label_range = None if labels is None else (labels.min(), labels.max())
 
 
 def _choose_even_size(count: int, most: int, replicas: int) -> int:

@@ -30,6 +30,7 @@ class RunFolder:
         self.doctor = self.path / "doctor.json"  # what `callbacks.Doctor` measured and found
         self.model = self.path / "gan.keras"  # the whole trained GAN
         self.generator = self.path / "generator.keras"  # the generator alone, or its moving average
+        self.workers = self.path / "workers"  # the output of the workers that `--workers` starts
         self.evaluation = self.path / "evaluation"  # report.json and nearest.png of `python -m gan evaluate`
 
     @contextlib.contextmanager
@@ -50,13 +51,13 @@ class RunFolder:
             yield
 
     def is_empty(self) -> bool:
-        """Returns whether the folder is missing, or contains only hidden files.
+        """Returns whether the folder is missing, or contains only hidden files and the output of workers.
 
-        A process that died at its start leaves only hidden files.
+        A process that died at its start leaves only such files.
         """
         if not self.path.is_dir():
             return not self.path.exists()
-        return all(part.name.startswith(".") for part in self.path.iterdir())
+        return all(part.name.startswith(".") or part == self.workers for part in self.path.iterdir())
 
     def write_config(self, config: dict) -> None:
         """Writes config.json. The folder must exist."""
