@@ -27,7 +27,7 @@ try:
     from gan.commands import training, workers
     from gan.commands.launcher import launch
     from gan.data import pipeline, validation_batches, validation_split
-    from gan.distribution import chief_first
+    from gan.distribution import chief_first, share
     from gan.files import whole_file
     from gan.metrics import feature_network_for, quality_metrics
     from gan.metrics.evaluation import real_distance
@@ -105,6 +105,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     fit = functools.partial(_fit, gan, job, epochs_done, metrics, verbose)
     if not job.is_chief:
         fit([])
+        share(None, job.strategy)  # waits until the chief has saved the models
         return
     history_file = callbacks.HistoryFile(folder.history, append=True)  # runs before `checkpoint`
     (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
@@ -122,6 +123,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     for model, path in ((gan, folder.model), (gan.copy_sampler(), folder.generator)):
         with whole_file(path) as temporary:
             model.save(temporary)
+    share(None, job.strategy)
     say(*training.describe_end(job, history, time.monotonic() - started, real_distance, doctor.remarks))
 
 

@@ -131,15 +131,44 @@ def average_over_replicas(variables: list) -> None:
     replica.merge_call(average, args=(values,))
 
 
-def prepare_logs(logs: dict) -> dict:
-    """Gives each log of a step a dimension that Keras can average over several workers.
+def make_dense(gradient):
+    """Returns the gradient of an embedding as a tensor, if there are several replicas.
 
-    Keras averages over axis 0, which a scalar does not have: https://github.com/keras-team/keras/issues/20585.
-    Delete this function when the issue is closed.
+    TensorFlow adds up dense gradients of all variables at once, and the rows of each embedding one by one.
     """
-    if count_workers(tf.distribute.get_strategy()) == 1:
-        return logs
-    return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+    is_sparse = isinstance(gradient, tf.IndexedSlices)
+    several = tf.distribute.get_replica_context().num_replicas_in_sync > 1
+    return tf.convert_to_tensor(gradient) if is_sparse and several else gradient
+
+
+def make_step_function(model, name: str, make: Callable) -> Callable:
+    """Makes the function that runs a step of the model on all workers and averages its logs.
+
+    Keras averages each log over axis 0, which a scalar does not have, so `fit` fails with several workers:
+    https://github.com/keras-team/keras/issues/20585. So the step returns one row of all logs, which also
+    takes one exchange between the workers, not one for each log. Delete this function when the issue is
+    closed.
+
+    Args:
+        model: the Keras model.
+        name: the name of its method: "train_step" or "test_step".
+        make: makes the function from the method, as Keras does.
+    """
+    if count_workers(model.distribute_strategy) == 1:
+        return make()
+    step, names = getattr(model, name), []
+
+    def run_step(data):
+        logs = step(data)
+        names[:] = logs
+        return tf.stack([tf.cast(value, tf.float32) for value in logs.values()])[tf.newaxis]
+
+    setattr(model, name, run_step)
+    try:
+        run_packed = make()
+    finally:
+        delattr(model, name)
+    return lambda iterator: dict(zip(names, tf.unstack(run_packed(iterator)), strict=True))
 
 
 def distribute(arguments: dict, data: str, steps: str, strategy: tf.distribute.Strategy) -> dict:

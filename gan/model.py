@@ -164,7 +164,7 @@ class GAN(keras.Model):
         self._update_average(real_images)
         self.step.assign_add(1)
         trackers = self._trackers() + ([] if penalty is None else [self.penalty_tracker])
-        return distribution.prepare_logs({tracker.name: tracker.result() for tracker in trackers})
+        return {tracker.name: tracker.result() for tracker in trackers}
 
     def test_step(self, data) -> dict:
         """Measures both losses and the metrics on one batch, with images from the sampler."""
@@ -185,8 +185,7 @@ class GAN(keras.Model):
         self.evaluation_step.assign_add(1)
         named = list(self._name_results())  # TensorFlow does not compute results that are not returned
         self._late_results = tuple(name for metric, name, _ in named if _computes_at_end(metric))
-        logs = {name: value for _, name, value in named if name not in self._late_results}
-        return distribution.prepare_logs(logs)
+        return {name: value for _, name, value in named if name not in self._late_results}
 
     def _unpack(self, data):
         """Returns the images, float32 in [-1, 1], and the labels (batch,). Unconditional: labels are None."""
@@ -236,7 +235,8 @@ class GAN(keras.Model):
         with tape:  # the gradient must include the scale
             scaled_loss = self.optimizer.scale_loss(checks.check_scalar("loss", loss) / replicas)
         variables = network.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)  # with the player's optimizer
+        gradients = map(distribution.make_dense, tape.gradient(scaled_loss, variables))
+        self.optimizer.apply(list(gradients), variables)  # with the player's optimizer
 
     def _update_average(self, real_images) -> None:
         """Moves the average towards the generator, and shares the statistics of both networks."""
@@ -355,6 +355,15 @@ class GAN(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing, because a GAN is always built. The method of Keras fails with several workers."""
 
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            make = super().make_train_function
+            train_batch = distribution.make_step_function(
+                self, "train_step", lambda: make(force=True) or self.train_function
+            )
+            self.train_function = train_batch
+        return self.train_function
+
     def make_test_function(self, force=False):
         """Makes the function that `evaluate` calls for each batch.
 
@@ -362,8 +371,10 @@ class GAN(keras.Model):
         Keras replaces the logs by the result of `get_metrics_result`, but only if both have the same names.
         """
         if self.test_function is None or force:
-            self._without_xla(super().make_test_function, force)
-            test_batch = self.test_function
+            make = super().make_test_function
+            test_batch = distribution.make_step_function(
+                self, "test_step", lambda: self._without_xla(make, True) or self.test_function
+            )
             self.test_function = lambda data: test_batch(data) | dict.fromkeys(self._late_results, math.nan)
         return self.test_function
 
