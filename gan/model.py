@@ -92,6 +92,7 @@ class GAN(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        distribution.check_strategy(tf.distribute.get_strategy())
         num_classes = None if num_classes is None else checks.whole_number("num_classes", num_classes)
         seed = random.randrange(2**31) if seed is None else seed  # depends on `set_random_seed`, as in Keras
         checks.check_arguments(seed, ema_half_life_images)
@@ -115,7 +116,6 @@ class GAN(keras.Model):
         self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
         self._compile_arguments = None
         self._late_results = ()
-        distribution.check_strategy(tf.distribute.get_strategy())
         self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
         # Both networks are built already. After a call of `build`, Keras would lock the attributes,
         # and a subclass could not add attributes.

@@ -1,8 +1,5 @@
 """Tests how Keras runs a GAN on TensorFlow: precisions, XLA, several steps per execution, replicas."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -111,17 +108,3 @@ def test_xla_computes_what_a_graph_computes(num_classes, loss):
     for key, values in expected.items():
         assert history[key] == pytest.approx(values, rel=1e-3, abs=1e-4)
     assert set(PAIRS.values()) == {None, *penalties.BY_NAME}
-
-
-@pytest.mark.slow
-def test_replicas_split_the_batch_as_one_device_has_it(request):
-    """Runs in a new process, because the test needs two logical CPUs.
-
-    One device and two devices give equal weights, because the networks have no normalization, dropout
-    or minibatch deviation.
-    """
-    script = request.config.rootpath / "tests" / "two_replicas.py"
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, cwd=request.config.rootpath, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]

@@ -48,22 +48,26 @@ def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -
         words += [] if {"name", "run_dir"} & vars(options).keys() else ["--run-dir", str(run_folder)]
     logs = RunFolder(run_folder).workers
     logs.mkdir(parents=True, exist_ok=True)
-    with _running(words, options.workers, logs, options.worker_timeout) as workers:
-        failed = _wait(workers)
+    again = f"Continue the run:  {command(*resume, '--resume', run_folder)}"
+    try:
+        with _running(words, options.workers, logs, options.worker_timeout) as workers:
+            failed = _wait(workers)
+    except KeyboardInterrupt:
+        print(f"\nStopped. {again}", flush=True)
+        raise
     if failed is None:
         return 0
     code = workers[failed].returncode
     if failed == 0 and code > 0 and code != LOST_WORKER_CODE:
         return code  # worker 0 has printed the reason
     log = f" (see {logs / _log_name(failed)})" if failed else ""
-    cause = f"worker {failed} {_describe(code)}{log}, so the other workers were ended too"
-    raise RunError(f"{cause}. Continue with:  {command(*resume, '--resume', run_folder)}")
+    raise RunError(f"worker {failed} {_describe(code)}{log}, so the other workers were ended too. {again}")
 
 
 @contextlib.contextmanager
 def _running(words: list[str], count: int, logs: Path, timeout_seconds: float) -> Iterator[list]:
     """Starts the workers. Ends them at the end of the block, also after an error or Ctrl-C."""
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     workers = []
     try:
         for index in range(count):
@@ -122,7 +126,7 @@ def _end(workers: list[subprocess.Popen], timeout_seconds: float) -> None:
             worker.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Returns ports that no process uses. Another process could take a port before the worker does."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

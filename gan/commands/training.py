@@ -214,7 +214,8 @@ def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
         with workers.explain_lost_worker(job.strategy, resume):
             yield
     except KeyboardInterrupt:
-        say(f"\nStopped. Continue the run:  {resume}")
+        if not workers.is_launched():  # the launcher says it
+            say(f"\nStopped. Continue the run:  {resume}")
         raise
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):

@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
+import faulthandler
 import hashlib
 import json
 import os
 import signal
-import sys
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from .program import RunError, UsageError
 
 WAYS = ("none", "mirrored", "multiworker")
 TIMEOUT_SECONDS = 60.0
+POLL_SECONDS, VISIT_SECONDS = 0.1, 2.0  # how often to look for other workers, and how long an answer may take
 LAUNCHER = "GAN_LAUNCHER"  # environment variable of a worker: the process ID of the launcher
 LOST_WORKER_CODE = 75  # EX_TEMPFAIL of sysexits.h: the job can be started again
 JOBS = ("chief", "worker")
@@ -78,35 +80,34 @@ def is_launched() -> bool:
 def connect(options: argparse.Namespace) -> tf.distribute.Strategy:
     """Creates the strategy of `--distribute`. Several workers wait until all of them have started.
 
-    The process ends if a worker does not start in time, or if the launcher ends.
+    The process ends if the launcher ends.
 
     Raises:
-        UsageError: if TF_CONFIG is missing or wrong, or if its port is in use.
+        UsageError: if TF_CONFIG is missing or wrong, or if a worker does not start in time.
     """
     if options.distribute == "mirrored":
         return tf.distribute.MirroredStrategy()
     if options.distribute == "none":
         return tf.distribute.get_strategy()
-    addresses = read_tf_config()
+    addresses, index = read_tf_config()
     if is_launched():
         threading.Thread(target=_end_with_launcher, daemon=True).start()
-    listed = ", ".join(addresses)
-    message = (
-        f"the workers did not all start within {options.worker_timeout:g} s. TF_CONFIG lists {listed}: start "
-        "all of them, with the same list, on machines that can connect to each other"
-    )
+    meet(addresses, index, options.worker_timeout)
+    # TensorFlow waits without a limit and blocks Python, and another worker could be killed just now.
+    faulthandler.dump_traceback_later(options.worker_timeout, exit=True)
     try:
-        with _limit_time(options.worker_timeout, message):
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
-            share(None, strategy)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        share(None, strategy)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
+        listed, reason = ", ".join(addresses), str(error).splitlines()[0]
         raise UsageError(f"the workers of TF_CONFIG, {listed}, could not connect: {reason}") from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     return strategy
 
 
-def read_tf_config() -> list[str]:
-    """Checks the environment variable TF_CONFIG. Returns the addresses of all workers.
+def read_tf_config() -> tuple[list[str], int]:
+    """Checks the environment variable TF_CONFIG. Returns the addresses of all workers, and the own index.
 
     Raises:
         UsageError: if TF_CONFIG is missing or wrong.
@@ -134,7 +135,78 @@ def read_tf_config() -> list[str]:
             f"TF_CONFIG must list each worker once, as HOST:PORT, and its task must be one of the list: "
             f"TF_CONFIG='{example}'. Received: {text}"
         )
-    return addresses
+    own = lists[kind][int(index)]
+    return addresses, addresses.index(own)
+
+
+def meet(addresses: list[str], index: int, timeout_seconds: float) -> None:
+    """Waits until all workers have started, and checks that all have the same list of workers.
+
+    Each worker connects to each other worker. TensorFlow uses the same ports afterwards.
+
+    Args:
+        addresses: the addresses of all workers, as HOST:PORT.
+        index: the index of this worker.
+        timeout_seconds: how long to wait.
+
+    Raises:
+        UsageError: if the own port is in use, if a worker does not start in time, or if the lists differ.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    message = json.dumps({"workers": addresses, "index": index}) + "\n"
+    waiting, visitors = set(range(len(addresses))) - {index}, set()
+    port = int(addresses[index].rpartition(":")[2])
+    try:
+        listener = socket.create_server(("", port))
+    except OSError as error:
+        raise UsageError(f"this worker cannot use its port {port} of TF_CONFIG: {error.strerror}") from error
+    with listener:
+        threading.Thread(target=_answer, args=(listener, message, visitors), daemon=True).start()
+        while waiting or len(visitors) < len(addresses) - 1:
+            waiting -= {other for other in waiting if _visit(addresses[other], message, addresses)}
+            if time.monotonic() > deadline:
+                missing = waiting or set(range(len(addresses))) - {index} - visitors
+                names = ", ".join(addresses[other] for other in sorted(missing))
+                raise UsageError(
+                    f"these workers of TF_CONFIG did not start within {timeout_seconds:g} s: {names}. Start "
+                    "all workers with the same list, on machines that can connect to each other"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def _answer(listener: socket.socket, message: str, visitors: set) -> None:
+    """Answers the other workers until the listener is closed. Adds their indexes to `visitors`."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError), connection:
+                connection.settimeout(VISIT_SECONDS)
+                with connection.makefile("r", encoding="utf-8") as lines:
+                    visitor = json.loads(lines.readline())["index"]
+                connection.sendall(message.encode())
+                visitors.add(visitor)
+
+
+def _visit(address: str, message: str, addresses: list[str]) -> bool:
+    """Returns whether another worker has answered.
+
+    Raises:
+        UsageError: if the other worker has another list of workers.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=VISIT_SECONDS) as connection:
+            connection.sendall(message.encode())
+            with connection.makefile("r", encoding="utf-8") as lines:
+                theirs = json.loads(lines.readline())["workers"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if theirs != addresses:
+        raise UsageError(
+            f"the worker {address} has another TF_CONFIG, with the workers {', '.join(theirs)}. This worker "
+            f"has the workers {', '.join(addresses)}: use the same list, in the same order, for all workers"
+        )
+    return True
 
 
 def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
@@ -205,23 +277,6 @@ def _flatten(facts: dict, before: str = "") -> dict:
     for name, value in facts.items():
         flat |= _flatten(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
     return flat
-
-
-@contextlib.contextmanager
-def _limit_time(seconds: float, message: str) -> Iterator[None]:
-    """Ends the process if the block takes longer. TensorFlow waits without a limit, and outside of Python."""
-
-    def end():
-        print(f"error: {message}", file=sys.stderr, flush=True)
-        os._exit(1)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _end_with_launcher() -> None:
