@@ -58,8 +58,8 @@ def train_plain(strategy):
 
 def measure(strategy):
     """Returns the metrics of a GAN after an epoch with validation."""
-    network = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten(), layers.Dense(4)])
     keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten(), layers.Dense(4)])
     with strategy.scope():
         gan = GAN(*make_plain_networks(), num_classes=3)
         gan.compile(

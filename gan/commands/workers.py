@@ -160,8 +160,7 @@ def meet(addresses: list[str], index: int, timeout_seconds: float) -> None:
         listener = socket.create_server(("", port))
     except OSError as error:
         raise UsageError(f"this worker cannot use its port {port} of TF_CONFIG: {error.strerror}") from error
-    with listener:
-        threading.Thread(target=_answer, args=(listener, message, visitors), daemon=True).start()
+    with listener, _answering(listener, message, visitors):
         while waiting or len(visitors) < len(addresses) - 1:
             waiting -= {other for other in waiting if _visit(addresses[other], message, addresses)}
             if time.monotonic() > deadline:
@@ -174,17 +173,30 @@ def meet(addresses: list[str], index: int, timeout_seconds: float) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _answer(listener: socket.socket, message: str, visitors: set) -> None:
-    """Answers the other workers until the listener is closed. Adds their indexes to `visitors`."""
-    with contextlib.suppress(OSError):
-        while True:
-            connection, _ = listener.accept()
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError), connection:
-                connection.settimeout(VISIT_SECONDS)
-                with connection.makefile("r", encoding="utf-8") as lines:
-                    visitor = json.loads(lines.readline())["index"]
-                connection.sendall(message.encode())
-                visitors.add(visitor)
+@contextlib.contextmanager
+def _answering(listener: socket.socket, message: str, visitors: set) -> Iterator[None]:
+    """Answers the other workers in a thread until the block ends. Adds their indexes to `visitors`."""
+    is_over = threading.Event()
+
+    def answer():
+        while not is_over.is_set():
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(VISIT_SECONDS)
+                    with connection.makefile("r", encoding="utf-8") as lines:
+                        visitor = json.loads(lines.readline())["index"]
+                    connection.sendall(message.encode())
+                    visitors.add(visitor)
+
+    listener.settimeout(POLL_SECONDS)
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()  # a thread that still waits for a connection would keep the port
 
 
 def _visit(address: str, message: str, addresses: list[str]) -> bool:
