@@ -18,6 +18,7 @@ from .workers import LAUNCHER, LOST_WORKER_CODE
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 3.0  # time in which the worker that caused an error may end after the others
+END_SECONDS = 10.0  # time in which workers end after SIGTERM, before they are killed
 
 
 def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -> int:
@@ -50,7 +51,7 @@ def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -
     logs.mkdir(parents=True, exist_ok=True)
     again = f"Continue the run:  {command(*resume, '--resume', run_folder)}"
     try:
-        with _running(words, options.workers, logs, options.worker_timeout) as workers:
+        with _running(words, options.workers, logs) as workers:
             failed = _wait(workers)
     except KeyboardInterrupt:
         print(f"\nStopped. {again}", flush=True)
@@ -65,7 +66,7 @@ def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -
 
 
 @contextlib.contextmanager
-def _running(words: list[str], count: int, logs: Path, timeout_seconds: float) -> Iterator[list]:
+def _running(words: list[str], count: int, logs: Path) -> Iterator[list]:
     """Starts the workers. Ends them at the end of the block, also after an error or Ctrl-C."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     workers = []
@@ -88,7 +89,7 @@ def _running(words: list[str], count: int, logs: Path, timeout_seconds: float) -
                 )
         yield workers
     finally:
-        _end(workers, timeout_seconds)
+        _end(workers)
 
 
 def _wait(workers: list[subprocess.Popen]) -> int | None:
@@ -112,12 +113,12 @@ def _wait(workers: list[subprocess.Popen]) -> int | None:
         time.sleep(POLL_SECONDS)
 
 
-def _end(workers: list[subprocess.Popen], timeout_seconds: float) -> None:
+def _end(workers: list[subprocess.Popen]) -> None:
     """Sends SIGTERM to the workers that still run, and SIGKILL to those that do not end in time."""
     for worker in workers:
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + END_SECONDS
     for worker in workers:
         try:
             worker.wait(max(0.0, deadline - time.monotonic()))
@@ -140,6 +141,8 @@ def _log_name(index: int) -> str:
 
 
 def _describe(code: int) -> str:
+    if code == LOST_WORKER_CODE:
+        return "could not reach another worker"
     if code >= 0:
         return f"ended with exit code {code}"
     return f"was ended by {signal.Signals(-code).name}"

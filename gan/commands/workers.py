@@ -62,7 +62,7 @@ def add_flags(group) -> None:
         type=POSITIVE,
         default=TIMEOUT_SECONDS,
         metavar="SECONDS",
-        help=f"how long to wait for workers that do not start or do not stop (default: {TIMEOUT_SECONDS:g})",
+        help=f"how long to wait until all workers have started (default: {TIMEOUT_SECONDS:g})",
     )
 
 

@@ -11,7 +11,7 @@ from gan.recipes import RECIPES
 from timing import Row, compare, fit_contender, interleave
 from training import NUM_CLASSES, make_dataset, make_gan
 
-__all__ = ["measure_images", "measure_sizes"]
+__all__ = ["measure_images", "measure_sizes", "multiplications_of_step"]
 
 SIZES = ((16, 32), (64, 32), (256, 32), (1024, 32), (64, 64), (64, 96), (64, 128))  # batch, base_filters
 REFERENCE = (64, 32)
@@ -30,7 +30,7 @@ def measure_sizes(rounds: int) -> list[Row]:
         name = _name(batch_size, base_filters)
         steps = max(3, round(24 * 64 * 32 / (batch_size * base_filters)))
         contenders[name] = fit_contender(gan, make_dataset(batch_size), steps)
-        arithmetic[name] = batch_size * _multiplications_of_step(gan)
+        arithmetic[name] = batch_size * multiplications_of_step(gan)
     samples = interleave(contenders, rounds)
     reference = _name(*REFERENCE)
     return [
@@ -54,7 +54,7 @@ def measure_images(rounds: int) -> list[Row]:
         name = f"{side}x{side}x{channels}"
         dataset = pipeline(images, labels, batch_size=recipe.batch_size, seed=0)
         contenders[name] = fit_contender(gan, dataset, IMAGE_STEPS)
-        arithmetic[name] = _multiplications_of_step(gan)
+        arithmetic[name] = multiplications_of_step(gan)
     samples = interleave(contenders, rounds)
     reference = next(iter(contenders))
     rows = [compare("images", samples, name, reference) for name in contenders]
@@ -69,7 +69,7 @@ def _name(batch_size: int, base_filters: int) -> str:
     return f"batch {batch_size}, base_filters {base_filters}, per multiplication"
 
 
-def _multiplications_of_step(gan) -> int:
+def multiplications_of_step(gan) -> int:
     """Returns the number of multiplications of a train step for one image.
 
     The generator has three passes: one forward pass and two backward passes. The discriminator has eight
