@@ -341,5 +341,5 @@ def start(*arguments, program=("train.py",), **kwargs):
     command = [sys.executable, *map(str, [*program, *arguments])]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     root = Path(__file__).parents[1]
-    _processes.append(Program(command, cwd=root, text=True, **pipes, **kwargs))
+    _processes.append(Program(command, text=True, **{"cwd": root} | pipes | kwargs))
     return _processes[-1]

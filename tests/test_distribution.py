@@ -341,6 +341,23 @@ def test_workers_started_by_hand_end_if_one_is_killed(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_program_of_the_page_trains_with_two_workers(tmp_path, request):
+    page = (request.config.rootpath / "docs" / "distributed.md").read_text("utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    paths = {"PYTHONPATH": str(request.config.rootpath)}
+    configs = make_configs(2)
+    processes = [
+        start(program=(tmp_path / "program.py",), env=os.environ | paths | config, cwd=tmp_path)
+        for config in configs
+    ]
+    for process in processes:
+        end(process)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"program.py", "samples", "checkpoints", "gan.keras"}
+
+
+@pytest.mark.slow
 def test_workers_with_other_settings_are_refused(tmp_path):
     first, second = make_configs(2)
     one = start(*SHORT, "--run-dir", tmp_path / "run", "--seed", 1, env=os.environ | first)
