@@ -26,11 +26,10 @@ try:
     from gan import GAN, callbacks
     from gan.commands import training, workers
     from gan.commands.launcher import launch
-    from gan.data import pipeline, validation_batches, validation_split
-    from gan.distribution import chief_first, share
+    from gan.data import pipeline, validation_batches
+    from gan.distribution import share
     from gan.files import whole_file
-    from gan.metrics import feature_network_for, quality_metrics
-    from gan.metrics.evaluation import real_distance
+    from gan.metrics import quality_metrics
     from gan.runs import keep_history, tell_of_lost_pictures
     from gan.runs.settings import STEPS_PER_EXECUTION
 except ModuleNotFoundError as error:
@@ -48,12 +47,9 @@ def main(arguments: list[str] | None = None, program: str = "train.py") -> int:
 
 def run(options: argparse.Namespace, program: str) -> int:
     """Checks the settings and the data before writing any file, and then trains. Returns the exit code."""
-    is_script = program == "train.py"
-    resume = ["python", programs.shorten(__file__)] if is_script else program.split()
-    resume += workers.repeat_flags(options)
+    command = ["python", programs.shorten(__file__)] if program == "train.py" else program.split()
     if options.workers and not workers.is_launched() and not options.dry_run:
-        words = [sys.executable, *([__file__] if is_script else ["-m", "gan", "train"])]
-        return launch(options, words, resume)
+        return launch(options, command, __file__)
     job = training.prepare(options)
     num_classes = job.dataset.num_classes if job.settings.conditional else None
     with programs.usage_errors(before=f"{job.dataset.source}: "), job.strategy.scope():
@@ -67,7 +63,7 @@ def run(options: argparse.Namespace, program: str) -> int:
     if job.dataset.notice:
         programs.notify(program, job.dataset.notice)
     say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
-    with training.open_for_writing(job), training.explain_stop(job, resume, say):
+    with training.open_for_writing(job), training.explain_stop(job, command, say):
         if job.dataset.report:
             say(*job.dataset.report)
         train(gan, job, start, say, verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2)
@@ -90,13 +86,13 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     settings, folder = job.settings, job.folder
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    network = _load_network(job, verbose)
+    network = training.load_network(job, verbose)
     with job.strategy.scope():
         metrics = [] if network is None else quality_metrics(network, job.dataset.has_classes)
         _compile(gan, job, metrics)
     kept = {"keep": CHECKPOINTS_KEPT, "monitor": training.QUALITY[0] if metrics else None}
-    every_n_epochs = settings.checkpoint_every_epochs
-    checkpoint = callbacks.Checkpoint(folder.checkpoints, every_n_epochs=every_n_epochs, **kept)
+    kept |= {"every_n_epochs": settings.checkpoint_every_epochs}
+    checkpoint = callbacks.Checkpoint(folder.checkpoints, **kept)
     with programs.usage_errors():
         epochs_done = checkpoint.restore(gan)
     if job.is_resumed and not epochs_done:
@@ -111,7 +107,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     (folder.logs / "samples").mkdir(parents=True, exist_ok=True)
     keep_history(folder.history, epochs_done, _list_columns(gan, metrics, settings.penalty != "none"))
     tell_of_lost_pictures(folder, epochs_done)
-    real_distance = _measure_real(job, network)
+    real_distance = training.measure_real(job, network)
     say(*training.describe_start(job, epochs_done, real_distance), *start)
     doctor = _make_doctor(job, verbose)
     started = time.monotonic()
@@ -127,14 +123,6 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     say(*training.describe_end(job, history, time.monotonic() - started, real_distance, doctor.remarks))
 
 
-def _load_network(job: training.Job, verbose: int):
-    """Returns the network that measures the quality, or None without validation."""
-    if not job.settings.validation:
-        return None
-    with chief_first(job.strategy):  # the chief may train the network, and the others load its file
-        return feature_network_for(job.dataset, verbose)
-
-
 def _compile(gan: GAN, job: training.Job, metrics: list) -> None:
     settings, replicas = job.settings, job.strategy.num_replicas_in_sync
     steps_per_execution = 1 if replicas > 1 else math.gcd(STEPS_PER_EXECUTION, settings.steps_per_epoch)
@@ -146,25 +134,16 @@ def _fit(gan: GAN, job: training.Job, epochs_done: int, metrics: list, verbose: 
     """Trains on all workers, with the callbacks that every worker needs and those of the chief."""
     settings, replicas = job.settings, job.strategy.num_replicas_in_sync
     time_limit = [callbacks.TimeLimit(settings.minutes)] if settings.minutes else []
+    validation = metrics and validation_batches(job.dataset, settings.conditional, replicas=replicas)
     return gan.fit(
         _feed(gan, job, start_step=epochs_done * settings.steps_per_epoch),
         steps_per_epoch=settings.steps_per_epoch,
         initial_epoch=epochs_done,
         epochs=settings.epochs or EPOCHS_UNTIL_TIME_IS_UP,
-        validation_data=validation_batches(job.dataset, settings.conditional, replicas=replicas)
-        if metrics
-        else None,
+        validation_data=validation or None,
         callbacks=[keras.callbacks.TerminateOnNaN(), *time_limit, *chief_callbacks],
         verbose=verbose,
     )
-
-
-def _measure_real(job: training.Job, network) -> float | None:
-    """Returns the Fréchet distance of real images. None without validation or without test images."""
-    data, has_labels = job.dataset, job.settings.conditional
-    if network is None or data.test_images is None or (has_labels and data.test_labels is None):
-        return None
-    return real_distance(network, data, *validation_split(data, has_labels))
 
 
 def _list_columns(gan: GAN, metrics: list, has_penalty: bool) -> list[str]:
@@ -189,7 +168,7 @@ def _watchers(gan: GAN, job: training.Job, doctor) -> list[keras.callbacks.Callb
         callbacks.ProgressBar(SHOWN),
         callbacks.SampleGrid(folder.samples, **shown),
         callbacks.TensorBoardSamples(folder.logs / "samples", **shown),
-        callbacks.TensorBoardLogits(folder.logs / "discriminator", **_probe(job)),
+        callbacks.TensorBoardLogits(folder.logs / "discriminator", **job.probe),
         callbacks.TensorBoard(folder.logs, write_graph=False),
         doctor,
     ]
@@ -197,12 +176,7 @@ def _watchers(gan: GAN, job: training.Job, doctor) -> list[keras.callbacks.Callb
 
 def _make_doctor(job: training.Job, verbose: int) -> callbacks.Doctor:
     files = {"file": job.folder.doctor, "log_dir": job.folder.logs / "doctor"}
-    return callbacks.Doctor(**_probe(job), **files, verbose=min(verbose, 1))
-
-
-def _probe(job: training.Job) -> dict:
-    """Returns the data with which callbacks look at the discriminator."""
-    return {"training_data": job.training_data, "test_data": job.test_data, "seed": job.settings.seed}
+    return callbacks.Doctor(**job.probe, **files, verbose=min(verbose, 1))
 
 
 def _refuse_if_not_finite(gan: GAN, folder, remarks: list) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +15,14 @@ from pathlib import Path
 from ..runs import RunFolder
 from .program import RunError, UsageError, command, usage_errors
 from .training import choose_path, refuse_existing
-from .workers import LAUNCHER, LOST_WORKER_CODE
+from .workers import LAUNCHER, LOST_WORKER_CODE, repeat_flags
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 3.0  # time in which the worker that caused an error may end after the others
 END_SECONDS = 10.0  # time in which workers end after SIGTERM, before they are killed
 
 
-def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -> int:
+def launch(options: argparse.Namespace, program: list[str], script: str) -> int:
     """Starts `--workers` processes of train.py, and waits until all have ended. Returns the exit code.
 
     The output of worker 0 goes to the console. The output of the others goes to the folder `workers` of the
@@ -29,8 +30,8 @@ def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -
 
     Args:
         options: the flags of train.py.
-        program: the words of the command line that runs train.py, without flags.
-        resume: the words of the command that continues a run, without the run folder.
+        program: the words of the command that the user gave, without flags, for messages.
+        script: the path of train.py.
 
     Raises:
         UsageError: if the run folder exists, or if TF_CONFIG is set.
@@ -40,7 +41,7 @@ def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -
         raise UsageError("--workers needs --distribute multiworker")
     if "TF_CONFIG" in os.environ:
         raise UsageError("TF_CONFIG is set, so this process is already a worker: leave out --workers")
-    words, run_folder = [*program, *options.arguments], choose_path(options)
+    words, run_folder = [sys.executable, script, *options.arguments], choose_path(options)
     if hasattr(options, "resume"):
         with usage_errors():
             RunFolder(run_folder).read_whole_config()
@@ -49,7 +50,7 @@ def launch(options: argparse.Namespace, program: list[str], resume: list[str]) -
         words += [] if {"name", "run_dir"} & vars(options).keys() else ["--run-dir", str(run_folder)]
     logs = RunFolder(run_folder).workers
     logs.mkdir(parents=True, exist_ok=True)
-    again = f"Continue the run:  {command(*resume, '--resume', run_folder)}"
+    again = f"Continue the run:  {command(*program, *repeat_flags(options), '--resume', run_folder)}"
     try:
         with _running(words, options.workers, logs) as workers:
             failed = _wait(workers)

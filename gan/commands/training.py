@@ -13,9 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data import SCALING, Dataset, load
+from ..data import SCALING, Dataset, load, validation_split
 from ..distribution import chief_first, is_chief
 from ..files import find_numbered
+from ..metrics import feature_network_for
+from ..metrics.evaluation import real_distance
 from ..model import GAN
 from ..networks import padded_size
 from ..runs import RunFolder, Settings, describe_run, tell_of_other_machine
@@ -43,6 +45,7 @@ class Job:
         changes: one line for each setting that a resumed run changes.
         is_resumed: true for a resumed run, false for a new run.
         strategy: the strategy that trains.
+        repeated_flags: the flags that a command to resume the run needs too.
     """
 
     settings: Settings
@@ -52,6 +55,12 @@ class Job:
     changes: list[str]
     is_resumed: bool
     strategy: tf.distribute.Strategy
+    repeated_flags: list[str]
+
+    @property
+    def probe(self) -> dict:
+        """Returns the data with which callbacks look at the discriminator."""
+        return {"training_data": self.training_data, "test_data": self.test_data, "seed": self.settings.seed}
 
     @property
     def is_chief(self) -> bool:
@@ -112,7 +121,8 @@ def prepare(options: argparse.Namespace) -> Job:
         UsageError: with a message of one line, for a mistake that the user can correct.
     """
     strategy = tf.distribute.get_strategy() if options.dry_run else workers.connect(options)
-    with chief_first(strategy):
+    advice = "Look at the output of the others"
+    with workers.explain_lost_worker(strategy, advice), chief_first(strategy):
         job = (_prepare_resumed if hasattr(options, "resume") else _prepare_new)(options, strategy)
     batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
     workers.check_batch_size(batch_size, strategy)
@@ -156,7 +166,8 @@ def _prepare_new(options: argparse.Namespace, strategy: tf.distribute.Strategy) 
         dataset = load(given.get("dataset", Settings.dataset), **scaling, verbose=not options.quiet)
         settings = Settings.new(given, dataset)
     folder = RunFolder(choose_path(options, dataset.name))
-    return Job(settings, dataset, folder, describe_run(settings, dataset), [], False, strategy)
+    flags = workers.repeat_flags(options)
+    return Job(settings, dataset, folder, describe_run(settings, dataset), [], False, strategy, flags)
 
 
 def _prepare_resumed(options: argparse.Namespace, strategy: tf.distribute.Strategy) -> Job:
@@ -175,7 +186,8 @@ def _prepare_resumed(options: argparse.Namespace, strategy: tf.distribute.Strate
     tell_of_other_machine(stored)
     settings = dataclasses.replace(settings, dataset=dataset.source)
     config = describe_run(settings, dataset) | {"data": stored["data"]}
-    return Job(settings, dataset, folder, config, settings.list_changes(before), True, strategy)
+    changes, flags = settings.list_changes(before), workers.repeat_flags(options)
+    return Job(settings, dataset, folder, config, changes, True, strategy, flags)
 
 
 @contextlib.contextmanager
@@ -201,17 +213,17 @@ def open_for_writing(job: Job) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explain_stop(job: Job, resume: list[str], say) -> Iterator[None]:
+def explain_stop(job: Job, program: list[str], say) -> Iterator[None]:
     """Says in one line how to continue: after Ctrl-C, without another worker, or if a file cannot be written.
 
     Args:
         job: the training.
-        resume: the words of the command that runs the program, without flags.
+        program: the words of the command that runs the program, without flags.
         say: a function that prints lines.
     """
-    resume = command(*resume, "--resume", job.folder.path)
+    resume = command(*program, *job.repeated_flags, "--resume", job.folder.path)
     try:
-        with workers.explain_lost_worker(job.strategy, resume):
+        with workers.explain_lost_worker(job.strategy, f"Start all workers again, with:  {resume}"):
             yield
     except KeyboardInterrupt:
         if not workers.is_launched():  # the launcher says it
@@ -255,6 +267,22 @@ def describe_start(job: Job, epochs_done: int, real_distance: float | None) -> l
         _describe_tensorboard(job),
         *([_describe_resume(settings, epochs_done)] if job.is_resumed else []),
     ]
+
+
+def load_network(job: Job, verbose: int) -> keras.Model | None:
+    """Returns the network that measures the quality, or None without validation."""
+    if not job.settings.validation:
+        return None
+    with chief_first(job.strategy):  # the chief may train the network, and the others load its file
+        return feature_network_for(job.dataset, verbose)
+
+
+def measure_real(job: Job, network: keras.Model | None) -> float | None:
+    """Returns the Fréchet distance of real images. None without validation or without test images."""
+    data, has_labels = job.dataset, job.settings.conditional
+    if network is None or data.test_images is None or (has_labels and data.test_labels is None):
+        return None
+    return real_distance(network, data, *validation_split(data, has_labels))
 
 
 def check_workers(gan: GAN, network: keras.Model | None, job: Job, epochs_done: int) -> None:

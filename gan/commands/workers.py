@@ -265,12 +265,12 @@ def digest_weights(*arrays_of: Iterable[np.ndarray]) -> str:
 
 
 @contextlib.contextmanager
-def explain_lost_worker(strategy: tf.distribute.Strategy, resume: str) -> Iterator[None]:
+def explain_lost_worker(strategy: tf.distribute.Strategy, advice: str) -> Iterator[None]:
     """Turns TensorFlow's errors about other workers into a `LostWorkerError`.
 
     Args:
         strategy: the strategy of the workers.
-        resume: the command that continues the run.
+        advice: what the user can do.
     """
     try:
         yield
@@ -279,8 +279,7 @@ def explain_lost_worker(strategy: tf.distribute.Strategy, resume: str) -> Iterat
             raise
         if is_launched():  # the launcher prints the cause
             raise SystemExit(LOST_WORKER_CODE) from error
-        what = "another worker ended or could not be reached, so the training stopped"
-        raise LostWorkerError(f"{what}. Start all workers again, with:  {resume}") from error
+        raise LostWorkerError(f"another worker ended or could not be reached. {advice}") from error
 
 
 def _flatten(facts: dict, before: str = "") -> dict:
