@@ -7,20 +7,19 @@
 3. The generator learns from the updated discriminator's logits for the same fake images.
 4. The moving average follows the generator's weights.
 
+Two base classes contain the code that is not part of the algorithm. `CheckedModel` checks the data before
+Keras works. `ExtendedModel` adds features that Keras lacks.
+
 The latents depend only on (seed, step). The step is a weight, and the model file also contains the random
 states of dropout layers. So a run that you save and resume on the same data gives the same bits as a run
 without a stop: on a CPU, and on a GPU after `tf.config.experimental.enable_op_determinism()`.
 """
 
 import functools
-import inspect
-import itertools
 import math
 import random
 import types
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -28,7 +27,8 @@ import tensorflow as tf
 
 from . import checks, distribution, images, losses, penalties, sampling
 from .average import copy_network, make_average, update_average
-from .batches import BatchChecks
+from .checked_model import CheckedModel
+from .extended_model import ExtendedModel
 from .latents import EVALUATION, PENALTY, TRAINING, draw_latents, draw_uniform
 from .losses import added_losses, sum_added
 from .old_keys import translate_old_keys
@@ -37,7 +37,7 @@ from .penalties import DiscriminatorPass
 
 
 @keras.saving.register_keras_serializable(package="gan")
-class GAN(keras.Model):
+class GAN(CheckedModel, ExtendedModel):
     """Trains a generator and a discriminator against each other.
 
     The images are float32 in [-1, 1] or uint8 in 0..255, with shape (batch, height, width, channels). A batch
@@ -92,7 +92,6 @@ class GAN(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        distribution.check_strategy(tf.distribute.get_strategy())
         num_classes = None if num_classes is None else checks.whole_number("num_classes", num_classes)
         seed = random.randrange(2**31) if seed is None else seed  # depends on `set_random_seed`, as in Keras
         checks.check_arguments(seed, ema_half_life_images)
@@ -115,8 +114,6 @@ class GAN(keras.Model):
         self.real_logits_tracker = keras.metrics.Mean(name="real_logits")
         self.fake_logits_tracker = keras.metrics.Mean(name="fake_logits")
         self._compile_arguments = None
-        self._late_results = ()
-        self._strategy = types.SimpleNamespace(created=tf.distribute.get_strategy())
         # Both networks are built already. After a call of `build`, Keras would lock the attributes,
         # and a subclass could not add attributes.
         self.built = True
@@ -183,9 +180,7 @@ class GAN(keras.Model):
         for metric in self._compile_arguments.metrics:
             metric.update_state(real_images, fake_images)
         self.evaluation_step.assign_add(1)
-        named = list(self._name_results())  # TensorFlow does not compute results that are not returned
-        self._late_results = tuple(name for metric, name, _ in named if _computes_at_end(metric))
-        return {name: value for _, name, value in named if name not in self._late_results}
+        return self._get_batch_results()
 
     def _unpack(self, data):
         """Returns the images, float32 in [-1, 1], and the labels (batch,). Unconditional: labels are None."""
@@ -294,7 +289,7 @@ class GAN(keras.Model):
             ValueError: for an argument with a wrong value, or for a player without trainable weights.
         """
         discriminator_steps = checks.whole_number("discriminator_steps", discriminator_steps)
-        distribution.check_scope(self._strategy.created, tf.distribute.get_strategy())
+        self._check_scope()
         distribution.check_steps_per_execution(steps_per_execution, tf.distribute.get_strategy())
         checks.check_trainable(self.generator, self.discriminator)
         checks.warn_of_sigmoids(self.generator, self.discriminator)
@@ -333,139 +328,19 @@ class GAN(keras.Model):
         loss_trackers = [self.loss_tracker, self.d_loss_tracker, self.g_loss_tracker]
         return [*loss_trackers, self.real_logits_tracker, self.fake_logits_tracker]
 
-    def get_metrics_result(self) -> dict:
-        """Returns the results of all metrics. If two have the same name, the second gets a number."""
-        return {name: value for _, name, value in self._name_results()}
-
-    def _name_results(self) -> Iterator[tuple]:
-        """Yields a tuple for each result of each metric: the metric, a unique name, and the value."""
-        names = set()
-        for metric in self.metrics:
-            result = metric.result()
-            for name, value in (result if isinstance(result, dict) else {metric.name: result}).items():
-                numbered = (name if not number else f"{name}_{number}" for number in itertools.count())
-                names.add(unused := next(one for one in numbered if one not in names))
-                yield metric, unused, value
-
     def reset_metrics(self):
         super().reset_metrics()
         self.penalty_tracker.reset_state()  # not in `metrics`, because only training has a penalty
         self.evaluation_step.assign(0)  # every evaluation uses the same latents
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Does nothing, because a GAN is always built. The method of Keras fails with several workers."""
-
-    def make_train_function(self, force=False):
-        if self.train_function is None or force:
-            make = super().make_train_function
-            train_batch = distribution.make_step_function(
-                self, "train_step", lambda: make(force=True) or self.train_function
-            )
-            self.train_function = train_batch
-        return self.train_function
-
-    def make_test_function(self, force=False):
-        """Makes the function that `evaluate` calls for each batch.
-
-        In the logs of a batch, metrics that compute at the end have the value NaN. After the last batch,
-        Keras replaces the logs by the result of `get_metrics_result`, but only if both have the same names.
-        """
-        if self.test_function is None or force:
-            make = super().make_test_function
-            test_batch = distribution.make_step_function(
-                self, "test_step", lambda: self._without_xla(make, True) or self.test_function
-            )
-            self.test_function = lambda data: test_batch(data) | dict.fromkeys(self._late_results, math.nan)
-        return self.test_function
-
-    def make_predict_function(self, force=False):
-        return self._without_xla(super().make_predict_function, force)
-
-    def _without_xla(self, make, force: bool):
-        """Makes a function without XLA. XLA takes seconds to compile and saves time only over many steps."""
-        chosen = self.jit_compile
-        self.jit_compile = False
-        try:
-            return make(force)
-        finally:
-            self.jit_compile = chosen
-
     def _begin(self) -> None:
-        """Checks the strategy. Before the first step, also copies the generator's weights to the average.
+        """Prepares for a call. Before the first step, copies the generator's weights to the average.
 
         The user may have loaded other weights into the generator after the GAN was created.
         """
-        if tf.distribute.has_strategy():
-            distribution.check_scope(self._strategy.created, tf.distribute.get_strategy())
+        super()._begin()
         if self.average_generator is not None and int(self.step.numpy()) == 0:
             self.average_generator.set_weights(self.generator.get_weights())
-
-    @functools.wraps(keras.Model.fit)
-    def fit(self, *args, **kwargs):
-        self._begin()
-        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
-        data = BatchChecks(self.image_shape, self.num_classes)
-        data.refuse_weights(given, "sample_weight", "class_weight")
-        steps = {name: given.get(name) for name in ("steps_per_epoch", "validation_steps")}
-        checks.check_steps(self.steps_per_execution, **steps)
-        if isinstance(given.get("x"), tf.data.Dataset) or hasattr(given.get("x"), "__next__"):
-            given.setdefault("shuffle", False)  # otherwise Keras warns that it cannot shuffle
-        with data.raised():
-            given |= data.check(given.get("x"), given.get("y"), steps["steps_per_epoch"], "steps_per_epoch")
-            given |= data.check_validation(given.get("validation_data"), steps["validation_steps"])
-            self._choose_directions(given.get("callbacks"))
-            given |= distribution.distribute(given, "x", "steps_per_epoch", self.distribute_strategy)
-            validation = ("validation_data", "validation_steps")
-            given |= distribution.distribute(given, *validation, self.distribute_strategy)
-            return super().fit(**{name: value for name, value in given.items() if name != "self"})
-
-    def _choose_directions(self, callbacks) -> None:
-        """Sets the mode of callbacks such as `EarlyStopping`: whether smaller or larger values are better."""
-        directions = {metric.name: getattr(metric, "direction", None) for metric in self.metrics}
-        directions |= dict.fromkeys(("loss", "d_loss", "g_loss", "penalty"), "min")
-        inner = getattr(callbacks, "callbacks", callbacks) or []
-        for callback in inner if isinstance(inner, (list, tuple)) else [inner]:
-            name = str(getattr(callback, "monitor", "")).removeprefix("val_")
-            if getattr(callback, "mode", None) == "auto" and directions.get(name):
-                callback.mode = directions[name]
-
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, *args, **kwargs):
-        if "_use_cached_eval_dataset" in kwargs:  # `fit` has already checked the data
-            return super().evaluate(*args, **kwargs)
-        self._begin()
-        given = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
-        data = BatchChecks(self.image_shape, self.num_classes)
-        data.refuse_weights(given, "sample_weight")
-        checks.check_steps(self.steps_per_execution, steps=given.get("steps"))
-        with data.raised():
-            given |= data.check(given.get("x"), given.get("y"), given.get("steps"), "steps")
-            given |= distribution.distribute(given, "x", "steps", self.distribute_strategy)
-            return super().evaluate(**{name: value for name, value in given.items() if name != "self"})
-
-    @functools.wraps(keras.Model.predict)
-    def predict(self, *args, **kwargs):
-        self._begin()
-        given = inspect.signature(keras.Model.predict).bind(self, *args, **kwargs).arguments
-        checks.check_inputs(given["x"], self.latent_shape, self.num_classes)
-        return super().predict(*args, **kwargs)
-
-    @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        data = BatchChecks(self.image_shape, self.num_classes)
-        data.refuse_weights(
-            {"sample_weight": sample_weight, "class_weight": class_weight}, "sample_weight", "class_weight"
-        )
-        return super().train_on_batch(**data.check(x, y), return_dict=return_dict)
-
-    @functools.wraps(keras.Model.test_on_batch)
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        self._begin()
-        data = BatchChecks(self.image_shape, self.num_classes)
-        data.refuse_weights({"sample_weight": sample_weight}, "sample_weight")
-        super().test_on_batch(**data.check(x, y))
-        results = {name: float(value) for name, value in self.get_metrics_result().items()}
-        return results if return_dict else list(results.values())
 
     @property
     def sampler(self) -> keras.Model:
@@ -506,63 +381,6 @@ class GAN(keras.Model):
         self._begin()
         return sampling.draw(self.sampler, count, labels, seed)
 
-    @functools.wraps(keras.Model.export)
-    def export(self, *args, **kwargs):
-        self._begin()
-        latents, labels = np.zeros((1, *self.latent_shape), np.float32), np.zeros(1, np.int32)
-        self(
-            latents if self.num_classes is None else [latents, labels]
-        )  # Keras exports only a model that was called
-        return self.sampler.export(*args, **kwargs)
-
-    def _random_states(self) -> list:
-        """Returns the random states of dropout and similar layers. Keras does not count them as weights."""
-        others = {id(v) for v in [*self.weights, *self.metrics_variables]}
-        return [v for v in self.variables if id(v) not in others]
-
-    def _own_weights(self) -> list:
-        """Returns the weights that a subclass adds outside of its layers."""
-        inner = {id(v) for layer in self.layers for v in layer.variables}
-        inner |= {id(self.step), id(self.evaluation_step)}
-        return [v for v in self.weights if id(v) not in inner]
-
-    def save_own_variables(self, store) -> None:
-        store["step"] = self.step.numpy()  # not `evaluation_step`: each evaluation sets it to 0
-        for name, variables in (("random_state", self._random_states()), ("own", self._own_weights())):
-            for index, variable in enumerate(variables):
-                store[f"{name}_{index}"] = variable.numpy()
-
-    def load_own_variables(self, store) -> None:
-        self.step.assign(store["step"])
-        for name, variables in (("random_state", self._random_states()), ("own", self._own_weights())):
-            for index, variable in enumerate(variables):
-                variable.assign(store[f"{name}_{index}"])
-
-    def _asset_folders(self, directory: str) -> Iterator[tuple]:
-        """Yields each metric that saves files, and its folder. Metrics of the same name get two folders."""
-        names = set()
-        for index, metric in enumerate(self.metrics):
-            if hasattr(metric, "save_assets"):
-                yield metric, Path(directory, str(index)) if metric.name in names else Path(directory)
-                names.add(metric.name)
-
-    def save_assets(self, directory: str) -> None:
-        for metric, folder in self._asset_folders(directory):
-            folder.mkdir(exist_ok=True)
-            metric.save_assets(str(folder))
-
-    def load_assets(self, directory: str) -> None:
-        for metric, folder in self._asset_folders(directory):
-            metric.load_assets(str(folder))
-
-    @functools.wraps(keras.Model.save)
-    def save(self, filepath, *args, **kwargs):
-        if str(filepath).endswith((".h5", ".hdf5")):
-            raise ValueError(
-                f"A GAN must be saved as a `.keras` file, not as an HDF5 file. Received: {filepath}"
-            )
-        return super().save(filepath, *args, **kwargs)
-
     def get_config(self) -> dict:
         return super().get_config() | {
             "generator": keras.saving.serialize_keras_object(self.generator),
@@ -597,11 +415,6 @@ class GAN(keras.Model):
                 stacklevel=2,
             )
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def _computes_at_end(metric: keras.metrics.Metric) -> bool:
-    """Returns whether a metric's result is computed once, after the last batch of an evaluation."""
-    return getattr(metric, "computes_at_end", False)
 
 
 class _TotalLoss(keras.metrics.Metric):
