@@ -1,6 +1,5 @@
 """Tests the programs in a thread, in a notebook, with replaced streams, and beside another train.py."""
 
-import errno
 import io
 import json
 import os
@@ -10,10 +9,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from unittest import mock
 
 import pytest
-import tensorflow as tf
 
 import train
 from conftest import QUICK, start, without_tensorflow
@@ -69,82 +66,6 @@ def test_a_process_shares_the_gpu_unless_the_user_chose(monkeypatch, chosen):
         monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH")
     assert programs.run_as_process(lambda: 0) == 0
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == (chosen or "true")
-
-
-COMPILE = """
-import sys
-import tensorflow as tf
-from gan.commands import program
-if sys.argv[1:] == ["CPU"]:
-    program.COMPILED_FOR = "CPU"
-step = tf.function(lambda: tf.reduce_sum(tf.matmul(tf.ones((8, 8)), tf.ones((8, 8)))), jit_compile=True)
-assert program.run_as_process(lambda: int(step())) == 512
-"""
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """Sets an empty home of Keras, whose path has a space, and a machine with two equal GPUs."""
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA H200, 9.0, 580.1'\necho 'NVIDIA H200, 9.0, 580.1'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "my home"))
-    monkeypatch.setenv("TF_XLA_FLAGS", "")
-    monkeypatch.delenv("TF_XLA_FLAGS")
-    monkeypatch.setattr(programs.signal, "signal", lambda *arguments: None)
-    return tmp_path / "my home"
-
-
-def test_compiled_code_is_kept_in_a_folder_for_the_gpu(home, monkeypatch):
-    flags = []
-    for xla_flags in ("", "--xla_gpu_deterministic_ops=true"):
-        monkeypatch.setenv("XLA_FLAGS", xla_flags)
-        monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
-        assert programs.run_as_process(lambda: 0) == 0
-        flags.append(os.environ["TF_XLA_FLAGS"])
-    folders = sorted((home / "gan").iterdir())
-    assert len(folders) == 2
-    assert all(folder.name.startswith(f"xla-{tf.__version__}-NVIDIA_H200-") for folder in folders)
-    assert all(any(f'directory="{folder}" ' in text for text in flags) for folder in folders)
-    assert all(text.endswith("device_types=GPU,XLA_GPU_JIT") for text in flags)
-
-
-def test_only_the_newest_compiled_code_is_kept(home, monkeypatch):
-    monkeypatch.setattr(programs, "COMPILED_FILES", 2)
-    old = home / "gan" / "xla-1.0"
-    old.mkdir(parents=True)
-    for age in range(4):
-        (old / f"{age}.pb").touch()
-        os.utime(old / f"{age}.pb", (100 - age, 100 - age))
-    programs.run_as_process(lambda: 0)
-    assert sorted(path.name for path in old.iterdir()) == ["0.pb", "1.pb"]
-
-
-@pytest.mark.parametrize("case", ["no GPU", "a broken driver", "chosen", "not a folder", "a full disk"])
-def test_no_compiled_code_is_kept(home, tmp_path, monkeypatch, case):
-    if case == "no GPU":
-        (tmp_path / "nvidia-smi").unlink()
-    elif case == "a broken driver":
-        (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'No devices were found'\nexit 6\n")
-    elif case == "chosen":
-        monkeypatch.setenv("TF_XLA_FLAGS", "")
-    elif case == "not a folder":
-        home.write_text("")
-    else:
-        refuse = mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
-        monkeypatch.setattr(programs.tempfile, "TemporaryFile", refuse)
-    assert programs.run_as_process(lambda: 0) == 0
-    assert not os.environ.get("TF_XLA_FLAGS")
-
-
-@pytest.mark.parametrize("device", ["CPU", "GPU"])
-def test_compiled_code_is_written_for_the_chosen_device_only(home, monkeypatch, device):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    subprocess.run([sys.executable, "-c", COMPILE, device], check=True)
-    (folder,) = (home / "gan").iterdir()
-    assert len(list(folder.glob("*.pb"))) == (device == "CPU")
 
 
 DETERMINISTIC = """

@@ -4,26 +4,17 @@ import argparse
 import contextlib
 import importlib.util
 import os
-import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..files import cache_folder
 from ..notice import Notice
 
 OTHER_BACKENDS = ("jax", "jaxlib", "torch", "openvino")  # packages of the other backends of Keras
-COMPILED_FOR = "GPU,XLA_GPU_JIT"  # the devices whose compiled code is kept, under the names of TensorFlow
-COMPILED_FILES = 50  # the newest files that are kept; a file has about 3 MB
-COMPILED_BYTES = 8 << 20  # more than the size of such a file
-DESCRIBE_GPUS = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
 
 
 class UsageError(Exception):
@@ -79,13 +70,9 @@ def run_as_process(main: Callable[[], int]) -> int:
 
     After the first Ctrl-C or SIGTERM, the program cleans up and ends. The second signal ends the process
     immediately. On a GPU, TensorFlow takes only the memory that it needs, unless the user has set
-    TF_FORCE_GPU_ALLOW_GROWTH. XLA keeps the code that it compiles for a GPU, unless the user has set
-    TF_XLA_FLAGS.
+    TF_FORCE_GPU_ALLOW_GROWTH.
     """
-    # TensorFlow reads both variables when it first lists the devices.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    if "TF_XLA_FLAGS" not in os.environ:
-        _keep_compiled_code()
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # read when TensorFlow first uses a GPU
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
@@ -154,33 +141,6 @@ def usage_errors(before: str = "", after: str = "") -> Iterator[None]:
 def _print_line(text: str) -> None:
     """Prints a string as one line to stderr. The string may contain line breaks and undecodable bytes."""
     print(" ".join(text.splitlines()).encode(errors="backslashreplace").decode(), file=sys.stderr)
-
-
-def _keep_compiled_code() -> None:
-    """Makes XLA keep the code that it compiles for a GPU, so that a run with the same settings starts faster.
-
-    Each combination of GPUs, driver, TensorFlow version and XLA_FLAGS has its own folder, because TensorFlow
-    does not compare them when it loads the code. Does nothing without a GPU, or if the folder cannot be
-    written.
-    """
-    with contextlib.suppress(ImportError, OSError, subprocess.SubprocessError):
-        gpus = subprocess.run(DESCRIBE_GPUS, capture_output=True, text=True, timeout=10, check=True).stdout
-        if not gpus.strip():
-            return
-        import tensorflow as tf
-
-        gpus = sorted(set(gpus.splitlines()))
-        others = zlib.crc32(repr([gpus, os.environ.get("XLA_FLAGS")]).encode())
-        name = f"xla-{tf.__version__}-{gpus[0].split(',')[0]}-{others:08x}"
-        folder = cache_folder() / "gan" / re.sub(r"[^\w.-]", "_", name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:  # a full disk would end the training
-            file.write(bytes(COMPILED_BYTES))
-        files = sorted(folder.parent.glob("xla-*/*"), key=lambda path: path.stat().st_mtime)
-        for path in files[:-COMPILED_FILES]:
-            path.unlink()
-        flags = f'--tf_xla_persistent_cache_directory="{folder}"'
-        os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_device_types={COMPILED_FOR}"
 
 
 def _interrupt(signal_number, frame):
