@@ -78,6 +78,11 @@ def count_workers(strategy: tf.distribute.Strategy) -> int:
     return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
+def has_replicas() -> bool:
+    """Returns whether the current strategy has more than one replica."""
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process writes the files: the only process, or the first of several workers.
 
@@ -105,6 +110,14 @@ def draw_part(draw: Callable, count):
     count = tf.convert_to_tensor(count)
     start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
     return draw(count * replica.num_replicas_in_sync)[start : start + count]
+
+
+def mean_over_replicas(tensors: list) -> list:
+    """Returns the means of tensors over all replicas. TensorFlow differentiates through the exchange."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return tensors
+    return replica.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(tensor) for tensor in tensors])
 
 
 def average_over_replicas(variables: list) -> None:

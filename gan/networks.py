@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from .augmentation import DiffAugment
 from .checks import refuse_channels_first, whole_number
+from .distribution import has_replicas, mean_over_replicas
 
 KERNEL_SIZE = 4  # multiple of the stride: avoids checkerboards (distill.pub/2016/deconv-checkerboard)
 SLOPE = 0.2
@@ -208,7 +209,11 @@ class MinibatchDeviation(layers.Layer):
 
     def call(self, features):
         means = ops.mean(features, axis=(1, 2))
-        deviations = ops.sqrt(ops.var(means, axis=0, keepdims=True) + TINY)
+        mean, variance = ops.mean(means, axis=0, keepdims=True), ops.var(means, axis=0, keepdims=True)
+        if has_replicas():
+            whole_mean, square = mean_over_replicas([mean, variance + ops.square(mean)])
+            variance = ops.maximum(square - ops.square(whole_mean), 0.0)
+        deviations = ops.sqrt(variance + TINY)
         return ops.broadcast_to(deviations, ops.shape(means))
 
     def compute_output_shape(self, input_shape):
@@ -219,7 +224,11 @@ def _normalize_and_activate(x, labels, num_classes: int | None, name: str):
     """Adds batch norm and LeakyReLU. With labels, each class has its own scales and offsets."""
     is_conditional = labels is not None
     x = layers.BatchNormalization(
-        momentum=0.9, scale=not is_conditional, center=not is_conditional, name=f"{name}_norm"
+        momentum=0.9,
+        scale=not is_conditional,
+        center=not is_conditional,
+        synchronized=has_replicas(),
+        name=f"{name}_norm",
     )(x)
     if is_conditional:
         scale, offset = (

@@ -56,6 +56,20 @@ def train_plain(strategy):
     return results
 
 
+def train_default_networks(strategy):
+    """Returns the weights of the default networks, with batch norm and minibatch deviation, after 10 steps."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        generator = build_generator(IMAGE_SHAPE, 4, 3, base_filters=4)
+        discriminator = build_discriminator(IMAGE_SHAPE, 3, base_filters=4)
+        gan = GAN(generator, discriminator, num_classes=3)
+        gan.compile(keras.optimizers.SGD(0.05))
+    data = pipeline(make_images(), make_labels(), batch_size=8, seed=0)
+    logs = gan.fit(data, steps_per_epoch=10, verbose=0).history
+    results = {f"{index}/{weight.path}": weight.numpy() for index, weight in enumerate(gan.weights)}
+    return results | {key: np.array(values) for key, values in logs.items()}
+
+
 def measure(strategy):
     """Returns the metrics of a GAN after an epoch with validation."""
     keras.utils.set_random_seed(0)
@@ -138,7 +152,7 @@ if __name__ == "__main__":
     import pytest
 
     from conftest import fit, make_gan, make_images, make_labels
-    from gan import GAN
+    from gan import GAN, build_discriminator, build_generator
     from gan.augmentation import DiffAugment
     from gan.data import Dataset, pipeline, validation_batches
     from gan.distribution import is_chief, share
