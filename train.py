@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, program: str) -> int:
     if job.dataset.notice:
         programs.notify(program, job.dataset.notice)
     say = (lambda *lines: None) if options.quiet else functools.partial(print, sep="\n", flush=True)
-    with training.open_for_writing(job), training.explain_stop(job, command, say):
+    with training.explain_stop(job, command, say), training.open_for_writing(job):
         if job.dataset.report:
             say(*job.dataset.report)
         train(gan, job, start, say, verbose=0 if options.quiet else 1 if sys.stdout.isatty() else 2)
@@ -101,6 +101,7 @@ def train(gan: GAN, job: training.Job, start: list[str], say, verbose: int) -> N
     fit = functools.partial(_fit, gan, job, epochs_done, metrics, verbose)
     if not job.is_chief:
         fit([])
+        _refuse_if_not_finite(gan, folder, [])
         share(None, job.strategy)  # waits until the chief has saved the models
         return
     history_file = callbacks.HistoryFile(folder.history, append=True)  # runs before `checkpoint`
@@ -134,7 +135,8 @@ def _fit(gan: GAN, job: training.Job, epochs_done: int, metrics: list, verbose: 
     """Trains on all workers, with the callbacks that every worker needs and those of the chief."""
     settings, replicas = job.settings, job.strategy.num_replicas_in_sync
     time_limit = [callbacks.TimeLimit(settings.minutes)] if settings.minutes else []
-    validation = metrics and validation_batches(job.dataset, settings.conditional, replicas=replicas)
+    with programs.usage_errors():
+        validation = metrics and validation_batches(job.dataset, settings.conditional, replicas=replicas)
     return gan.fit(
         _feed(gan, job, start_step=epochs_done * settings.steps_per_epoch),
         steps_per_epoch=settings.steps_per_epoch,

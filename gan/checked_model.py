@@ -92,6 +92,7 @@ class CheckedModel(keras.Model):
 
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        distribution.check_one_replica("train_on_batch", self.distribute_strategy)
         data = BatchChecks(self.image_shape, self.num_classes)
         data.refuse_weights(
             {"sample_weight": sample_weight, "class_weight": class_weight}, "sample_weight", "class_weight"

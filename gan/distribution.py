@@ -1,8 +1,7 @@
 """Training with `tf.distribute`: several devices of one machine, or several processes on several machines.
 
 A global batch means the same on any number of replicas. Each replica gets its part of the images and of the
-latents, and losses and gradients are averages over the global batch. Batch norm and `MinibatchDeviation` use
-the images of one replica. The moving statistics of batch norm are averages over the replicas.
+latents. Losses, gradients and the statistics of the default networks are averages over the global batch.
 """
 
 import contextlib
@@ -55,6 +54,32 @@ def check_steps_per_execution(steps_per_execution: int, strategy: tf.distribute.
         )
 
 
+def check_networks_in_scope(*networks) -> None:
+    """Refuses networks that were built outside of the scope of the current strategy.
+
+    Raises:
+        ValueError: with the name of the strategy.
+    """
+    if not tf.distribute.has_strategy():
+        return
+    strategy = tf.distribute.get_strategy()
+    weights = [weight.value for network in networks for weight in network.weights]
+    if not all(map(strategy.extended.variable_created_in_scope, weights)):
+        expected = "Build the networks, and create and compile the GAN, in the scope of one strategy: "
+        received = f"networks from outside of the scope of {type(strategy).__name__}"
+        raise ValueError(f"{expected}`with strategy.scope():`. Received: {received}")
+
+
+def check_one_replica(method: str, strategy: tf.distribute.Strategy) -> None:
+    """Refuses methods that would give the whole batch to each replica.
+
+    Raises:
+        ValueError: with the name of the method.
+    """
+    if strategy.num_replicas_in_sync > 1:
+        raise ValueError(f"`{method}` does not split the batch over several replicas: use `fit`")
+
+
 def check_even_split(images, replicas: int) -> None:
     """Refuses a batch that several replicas cannot split evenly. Runs when Keras traces the step.
 
@@ -62,7 +87,8 @@ def check_even_split(images, replicas: int) -> None:
         ValueError: when there are several replicas and the batch has no fixed size.
     """
     if replicas > 1 and images.shape[0] is None:
-        endless = count_workers(tf.distribute.get_strategy()) > 1  # TensorFlow knows no sizes of finite data
+        # With several workers, TensorFlow does not know the size of the batches of finite data.
+        endless = count_workers(tf.distribute.get_strategy()) > 1
         how = f"`.batch(n, drop_remainder=True){'.repeat()' if endless else ''}`, where n is a multiple of "
         how += f"{replicas}{', and give the number of steps' if endless else ''}"
         raise ValueError(
@@ -107,6 +133,8 @@ def draw_part(draw: Callable, count):
         count: int32 scalar, the number of rows for this replica.
     """
     replica = tf.distribute.get_replica_context()
+    if replica is None:  # in the scope of a strategy, but outside of a step
+        return draw(count)
     count = tf.convert_to_tensor(count)
     start = count * tf.cast(replica.replica_id_in_sync_group, count.dtype)
     return draw(count * replica.num_replicas_in_sync)[start : start + count]
@@ -120,13 +148,27 @@ def mean_over_replicas(tensors: list) -> list:
     return replica.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(tensor) for tensor in tensors])
 
 
-def average_over_replicas(variables: list) -> None:
-    """Gives float variables the mean of their values on all replicas.
+def all_replicas(condition):
+    """Returns whether a condition is true on all replicas, as a bool scalar."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return condition
+    count = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(tf.cast(condition, tf.float32)))
+    return tf.equal(count, float(replica.num_replicas_in_sync))
 
-    Keras updates the moving statistics of batch norm on each replica separately.
+
+def average_statistics(*networks) -> None:
+    """Gives the statistics of networks, such as those of batch norm, their mean over all replicas.
+
+    Keras updates the moving statistics of batch norm on each replica separately. Frozen layers do not change.
     """
     replica = tf.distribute.get_replica_context()
-    variables = [variable for variable in variables if tf.as_dtype(variable.dtype).is_floating]
+    variables = [
+        variable
+        for network in networks
+        for variable in _list_statistics(network)
+        if tf.as_dtype(variable.dtype).is_floating
+    ]
     if replica.num_replicas_in_sync == 1 or not variables:
         return
     stored = [variable.value for variable in variables]
@@ -144,6 +186,16 @@ def average_over_replicas(variables: list) -> None:
     replica.merge_call(average, args=(values,))
 
 
+def _list_statistics(layer) -> list:
+    """Returns the weights that training changes without an optimizer, of a layer and its inner layers."""
+    if not layer.trainable:
+        return []
+    inner = getattr(layer, "layers", [])
+    if not inner:
+        return layer.non_trainable_variables
+    return [variable for one in inner for variable in _list_statistics(one)]
+
+
 def make_dense(gradient):
     """Returns the gradient of an embedding as a tensor, if there are several replicas.
 
@@ -158,7 +210,8 @@ def make_step_function(model, name: str, make: Callable) -> Callable:
     """Makes the function that runs a step of the model on all workers and averages its logs.
 
     Keras averages each log over axis 0, which a scalar does not have, so `fit` fails with several workers:
-    https://github.com/keras-team/keras/issues/20585. So the step returns one row of all logs, which also
+    https://github.com/keras-team/keras/issues/20585. (For the same reason `_maybe_symbolic_build` of a GAN
+    does nothing.) So the step returns one row of all logs, which also
     takes one exchange between the workers, not one for each log. Delete this function when the issue is
     closed.
 
@@ -174,6 +227,10 @@ def make_step_function(model, name: str, make: Callable) -> Callable:
     def run_step(data):
         logs = step(data)
         names[:] = logs
+        for log, value in logs.items():
+            if len(value.shape):
+                shape = tuple(value.shape)
+                raise ValueError(f"With several workers, a log must be a scalar. Received: {log}, {shape}")
         return tf.stack([tf.cast(value, tf.float32) for value in logs.values()])[tf.newaxis]
 
     setattr(model, name, run_step)

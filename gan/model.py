@@ -96,6 +96,7 @@ class GAN(CheckedModel, ExtendedModel):
         seed = random.randrange(2**31) if seed is None else seed  # depends on `set_random_seed`, as in Keras
         checks.check_arguments(seed, ema_half_life_images)
         self.latent_shape, self.image_shape = checks.check_networks(generator, discriminator, num_classes)
+        distribution.check_networks_in_scope(generator, discriminator)
         self.latent_dim = math.prod(self.latent_shape)
         self.generator = generator
         self.discriminator = discriminator
@@ -235,8 +236,7 @@ class GAN(CheckedModel, ExtendedModel):
 
     def _update_average(self, real_images) -> None:
         """Moves the average towards the generator, and shares the statistics of both networks."""
-        statistics = self.generator.non_trainable_variables + self.discriminator.non_trainable_variables
-        distribution.average_over_replicas(statistics)
+        distribution.average_statistics(self.generator, self.discriminator)
         if self.average_generator is not None:
             half_life, count = self.ema_half_life_images, tf.shape(real_images)[0]
             update_average(self.average_generator, self.generator, half_life, self.step.value, count)

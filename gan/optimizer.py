@@ -8,6 +8,8 @@ optimizer of its player. The interface is the same as in `MultiOptimizer` of Ker
 
 import keras
 
+from .distribution import all_replicas
+
 
 def recommended_optimizer(learning_rate=2e-3, beta_2: float = 0.99) -> keras.optimizers.Optimizer:
     """Creates Adam with the betas of the recipes in `gan.recipes`.
@@ -225,3 +227,7 @@ class ScaledTwoPlayerOptimizer(keras.optimizers.LossScaleOptimizer):
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The generator's optimizer and the discriminator's optimizer, in this order."""
         return self.inner_optimizer.optimizers
+
+    def check_finite(self, grads):
+        """Returns whether the gradients of all replicas are finite. Keras looks only at one replica."""
+        return all_replicas(super().check_finite(grads))

@@ -57,7 +57,7 @@ def train_plain(strategy):
 
 
 def train_default_networks(strategy):
-    """Returns the weights of the default networks, with batch norm and minibatch deviation, after 10 steps."""
+    """Returns the weights of the default networks, with batch norm and minibatch deviation."""
     keras.utils.set_random_seed(0)
     with strategy.scope():
         generator = build_generator(IMAGE_SHAPE, 4, 3, base_filters=4)
@@ -139,6 +139,27 @@ def train_in_float16(strategy):
     return {w.path + str(index): w.numpy() for index, w in enumerate(gan.weights)}
 
 
+def overflow_on_one_replica(strategy):
+    """Returns the scale of the loss after steps that overflow on one replica. All replicas must skip them."""
+
+    class Overflow(NonSaturating):
+        def discriminator_loss(self, real_logits, fake_logits):
+            replica = tf.distribute.get_replica_context()
+            is_last = tf.equal(replica.replica_id_in_sync_group, replica.num_replicas_in_sync - 1)
+            loss = super().discriminator_loss(real_logits, fake_logits)
+            return loss * tf.where(is_last, np.float32(np.inf), 1.0)
+
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    with strategy.scope():
+        gan = make_gan(3, dropout=0.0, loss=Overflow())
+    before = [np.array(array) for array in gan.discriminator.get_weights()]
+    data = pipeline(make_images(), make_labels(), batch_size=8, seed=0)
+    gan.fit(data, steps_per_epoch=3, verbose=0)
+    for one, other in zip(before, gan.discriminator.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    return {"scale": np.array(gan.optimizer.dynamic_scale.numpy())}
+
+
 def share_values(strategy):
     """Returns what each worker shares."""
     mine = [os.environ.get("TF_CONFIG", "")[-12:], "x" * (10 if is_chief(strategy) else 3)]
@@ -156,6 +177,7 @@ if __name__ == "__main__":
     from gan.augmentation import DiffAugment
     from gan.data import Dataset, pipeline, validation_batches
     from gan.distribution import is_chief, share
+    from gan.losses import NonSaturating
     from gan.metrics import ClassBalance, ClassifierScore, FrechetDistance
 
     np.savez(path, **globals()[case](strategy))

@@ -19,7 +19,7 @@ from conftest import QUICK, assert_same_run, make_images, make_labels, start
 from gan import GAN
 from gan.commands import workers
 from gan.commands.launcher import free_ports
-from gan.data import Dataset, pipeline, validation_batches
+from gan.data import Dataset, load, pipeline, validation_batches
 from gan.distribution import check_strategy, is_chief, share
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -195,6 +195,13 @@ def test_all_workers_have_the_same_weights(case, tmp_path):
 
 
 @pytest.mark.slow
+def test_all_replicas_skip_an_overflow_of_one_replica(tmp_path):
+    parts = run_case("overflow_on_one_replica", tmp_path, replicas=2)
+    parts += run_case("overflow_on_one_replica", tmp_path, workers=2)
+    assert len({float(part["scale"]) for part in parts}) == 1
+
+
+@pytest.mark.slow
 def test_two_replicas_work_with_tools_of_keras(tmp_path):
     run_case("use_keras_tools", tmp_path, replicas=2)
 
@@ -358,13 +365,50 @@ def test_the_program_of_the_page_trains_with_two_workers(tmp_path, request):
 
 
 @pytest.mark.slow
-def test_workers_with_other_settings_are_refused(tmp_path):
+def test_workers_started_by_hand_end_after_sigterm(tmp_path):
+    processes = start_by_hand(2, "--epochs", 500, run_dir=tmp_path / "run")
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0001.json", processes[0])
+    for process in processes:
+        process.terminate()
+    codes = {process.wait(timeout=LATEST_SECONDS) for process in processes}
+    assert codes <= {128 + signal.SIGTERM, workers.LOST_WORKER_CODE}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mine", "theirs", "difference"),
+    [
+        (["--seed", 1], ["--seed", 2], "settings.seed is 1 on worker 0, and 2 on worker 1"),
+        ([], ["--base-filters", 4], "settings.base_filters is 2 on worker 0, and 4 on worker 1"),
+        ([], ["--unconditional"], "settings.conditional is True on worker 0, and False on worker 1"),
+        ([], ["--dataset", "other.npz"], "data.checksum is "),
+    ],
+)
+def test_workers_that_differ_are_refused(mine, theirs, difference, tmp_path):
+    digits = load("digits")
+    arrays = {"x_train": digits.train_images[:-1], "y_train": digits.train_labels[:-1]}
+    np.savez(tmp_path / "other.npz", **arrays)
+    theirs = [tmp_path / one if one == "other.npz" else one for one in theirs]
     first, second = make_configs(2)
-    one = start(*SHORT, "--run-dir", tmp_path / "run", "--seed", 1, env=os.environ | first)
-    other = start(*SHORT, "--run-dir", tmp_path / "run", "--seed", 2, env=os.environ | second)
+    arguments = [*SHORT, "--recipe", "few", "--epochs", 1, "--run-dir", tmp_path / "run"]
+    one = start(*arguments, *mine, env=os.environ | first)
+    other = start(*arguments, *theirs, env=os.environ | second)
     for process in (one, other):
         _, lines = end(process, expected=2)
-        assert "the workers differ: settings.seed is 1 on worker 0, and 2 on worker 1" in lines[-1]
+        assert f"the workers differ: {difference}" in lines[-1]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_data_that_one_worker_lacks_end_all_workers(tmp_path):
+    first, second = make_configs(2)
+    arguments = [*SHORT, "--epochs", 1, "--run-dir", tmp_path / "run"]
+    one = start(*arguments, env=os.environ | first)
+    other = start(*arguments, "--dataset", tmp_path / "missing.npz", env=os.environ | second)
+    _, lines = end(other, expected=2)
+    assert "missing.npz" in lines[-1]
+    _, lines = end(one, expected=75)
+    assert "another worker ended or could not be reached" in lines[-1]
 
 
 def test_workers_with_other_lists_are_refused():
@@ -378,6 +422,13 @@ def test_workers_with_other_lists_are_refused():
         errors = [call.exception(timeout=30) for call in calls]
     assert any("has another TF_CONFIG" in str(error) for error in errors)
     assert all(isinstance(error, workers.UsageError) for error in errors)
+
+
+def test_two_workers_with_the_same_index_are_refused(monkeypatch):
+    """Both workers have the index 0. Each host knows itself under the name of the other."""
+    (port,) = free_ports(1)
+    with pytest.raises(workers.UsageError, match=r"localhost:.* has the index 0 in TF_CONFIG, but its place"):
+        workers.meet([f"127.0.0.1:{port}", f"localhost:{port}"], 0, 5.0)
 
 
 def test_workers_meet_also_if_one_is_late():

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from ..runs import RunFolder
 from .program import RunError, UsageError, command, usage_errors
 from .training import choose_path, refuse_existing
-from .workers import LAUNCHER, LOST_WORKER_CODE, repeat_flags
+from .workers import LAUNCHED, LOST_WORKER_CODE, repeat_flags
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 3.0  # time in which the worker that caused an error may end after the others
@@ -50,20 +51,29 @@ def launch(options: argparse.Namespace, program: list[str], script: str) -> int:
         words += [] if {"name", "run_dir"} & vars(options).keys() else ["--run-dir", str(run_folder)]
     logs = RunFolder(run_folder).workers
     logs.mkdir(parents=True, exist_ok=True)
-    again = f"Continue the run:  {command(*program, *repeat_flags(options), '--resume', run_folder)}"
+    resume = command(*program, *repeat_flags(options), "--resume", run_folder)
     try:
         with _running(words, options.workers, logs) as workers:
             failed = _wait(workers)
     except KeyboardInterrupt:
-        print(f"\nStopped. {again}", flush=True)
+        if not options.quiet:
+            print(f"\nStopped. Continue the run:  {resume}", flush=True)
         raise
     if failed is None:
         return 0
     code = workers[failed].returncode
     if failed == 0 and code > 0 and code != LOST_WORKER_CODE:
+        _remove_if_unused(run_folder, logs)
         return code  # worker 0 has printed the reason
     log = f" (see {logs / _log_name(failed)})" if failed else ""
-    raise RunError(f"worker {failed} {_describe(code)}{log}, so the other workers were ended too. {again}")
+    again = f". Continue the run:  {resume}" if RunFolder(run_folder).config.exists() else ""
+    raise RunError(f"worker {failed} {_describe(code)}{log}, so the other workers were ended too{again}")
+
+
+def _remove_if_unused(run_folder: Path, logs: Path) -> None:
+    """Removes the run folder if worker 0 has written nothing into it."""
+    if list(run_folder.iterdir()) == [logs]:
+        shutil.rmtree(run_folder)
 
 
 @contextlib.contextmanager
@@ -74,7 +84,7 @@ def _running(words: list[str], count: int, logs: Path) -> Iterator[list]:
     try:
         for index in range(count):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            environment = os.environ | {"TF_CONFIG": json.dumps(task), LAUNCHER: str(os.getpid())}
+            environment = os.environ | {"TF_CONFIG": json.dumps(task), LAUNCHED: "1"}
             with contextlib.ExitStack() as files:
                 output = files.enter_context(open(logs / _log_name(index), "wb")) if index else None
                 # A new session: the terminal sends Ctrl-C only to the launcher, which forwards it.
@@ -82,7 +92,7 @@ def _running(words: list[str], count: int, logs: Path) -> Iterator[list]:
                     subprocess.Popen(
                         words,
                         env=environment,
-                        stdin=subprocess.DEVNULL,
+                        stdin=subprocess.PIPE,  # closed when the launcher ends
                         stdout=output,
                         stderr=output,
                         start_new_session=True,
@@ -146,4 +156,5 @@ def _describe(code: int) -> str:
         return "could not reach another worker"
     if code >= 0:
         return f"ended with exit code {code}"
-    return f"was ended by {signal.Signals(-code).name}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"was ended by {name}"

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data import SCALING, Dataset, load, validation_split
-from ..distribution import chief_first, is_chief
+from ..distribution import chief_first, count_workers, is_chief, share
 from ..files import find_numbered
 from ..metrics import feature_network_for
 from ..metrics.evaluation import real_distance
@@ -29,7 +29,6 @@ from .program import Parser, RunError, UsageError, command, shorten, usage_error
 from .runs import load_dataset, load_gan
 
 QUALITY = ("val_frechet_distance", "val_classifier_score", "val_smallest_class_share")
-EVENT_FILE = "events.out.tfevents"  # in TensorFlow's errors about TensorBoard's files
 EVERY_EPOCH = ("--samples_per_plugin", "images=1000")  # by default TensorBoard shows ten pictures
 
 
@@ -124,6 +123,8 @@ def prepare(options: argparse.Namespace) -> Job:
     advice = "Look at the output of the others"
     with workers.explain_lost_worker(strategy, advice), chief_first(strategy):
         job = (_prepare_resumed if hasattr(options, "resume") else _prepare_new)(options, strategy)
+    with workers.explain_lost_worker(strategy, advice):  # before TensorFlow exchanges the first weights
+        workers.check_agreement(_describe_agreement(job), strategy)
     batch_size, count = job.settings.batch_size, len(job.dataset.train_images)
     workers.check_batch_size(batch_size, strategy)
     if batch_size > count:
@@ -198,18 +199,26 @@ def open_for_writing(job: Job) -> Iterator[None]:
         UsageError: if the folder cannot be locked or written, or if the folder of a new run contains files.
     """
     with contextlib.ExitStack() as held:
-        if not job.is_chief:
-            yield
-            return
-        try:
-            with usage_errors():
-                held.enter_context(job.folder.open_for_writing())
-            if not job.is_resumed:
-                refuse_existing(job.folder.path)
-            job.folder.write_config(job.config)
-        except OSError as error:
-            raise UsageError(f"{job.folder.path} cannot be written: {error.strerror}") from error
+        problem = None
+        if job.is_chief:
+            try:
+                _open(job, held)
+            except UsageError as error:
+                problem = str(error)
+        if problem := share(problem, job.strategy)[0]:  # all workers end with the error of the chief
+            raise UsageError(problem)
         yield
+
+
+def _open(job: Job, held: contextlib.ExitStack) -> None:
+    try:
+        with usage_errors():
+            held.enter_context(job.folder.open_for_writing())
+        if not job.is_resumed:
+            refuse_existing(job.folder.path)
+        job.folder.write_config(job.config)
+    except OSError as error:
+        raise UsageError(f"{job.folder.path} cannot be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -232,7 +241,7 @@ def explain_stop(job: Job, program: list[str], say) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             where, why = error.filename or "output", error.strerror or error
-        elif EVENT_FILE in str(error):
+        elif workers.EVENT_FILE in str(error):
             where, why = job.folder.logs, error.message.splitlines()[0].rpartition("; ")[2]
         else:
             raise
@@ -286,7 +295,7 @@ def measure_real(job: Job, network: keras.Model | None) -> float | None:
 
 
 def check_workers(gan: GAN, network: keras.Model | None, job: Job, epochs_done: int) -> None:
-    """Checks that all workers train the same GAN on the same data, from the same checkpoint.
+    """Checks that all workers continue from the same checkpoint, with the same network for the metrics.
 
     Args:
         gan: the GAN, compiled and restored.
@@ -297,18 +306,22 @@ def check_workers(gan: GAN, network: keras.Model | None, job: Job, epochs_done: 
     Raises:
         UsageError: on all workers, with the first difference.
     """
-    if job.strategy.num_replicas_in_sync == 1:
+    if count_workers(job.strategy) == 1:
         return
-    data = {name: job.config["data"][name] for name in ("checksum", "images", "image_shape", "num_classes")}
     facts = {
-        "settings": {name: value for name, value in job.config["settings"].items() if name != "dataset"},
-        "data": data,
-        "versions": {package.__name__: package.__version__ for package in (tf, keras)},
         "finished epochs": epochs_done,
-        "weights": workers.digest_weights(gan.get_weights()),
-        "feature network": None if network is None else workers.digest_weights(network.get_weights()),
+        "weights": workers.digest_weights(gan),
+        "feature network": None if network is None else workers.digest_weights(network),
     }
     workers.check_agreement(facts, job.strategy)
+
+
+def _describe_agreement(job: Job) -> dict:
+    """Returns the facts that must be the same on all workers before the GAN is built."""
+    settings = {name: value for name, value in job.config["settings"].items() if name != "dataset"}
+    data = {name: job.config["data"][name] for name in ("checksum", "images", "image_shape", "num_classes")}
+    versions = {package.__name__: package.__version__ for package in (tf, keras)}
+    return {"settings": settings, "data": data, "versions": versions}
 
 
 def copy_start(gan: GAN, job: Job) -> list[str]:

@@ -8,10 +8,12 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -22,7 +24,8 @@ from .program import RunError, UsageError
 WAYS = ("none", "mirrored", "multiworker")
 TIMEOUT_SECONDS = 60.0
 POLL_SECONDS, VISIT_SECONDS = 0.1, 2.0  # how often to look for other workers, and how long an answer may take
-LAUNCHER = "GAN_LAUNCHER"  # environment variable of a worker: the process ID of the launcher
+LAUNCHED = "GAN_LAUNCHED"  # environment variable of a worker that `--workers` has started
+EVENT_FILE = "events.out.tfevents"  # in TensorFlow's errors about TensorBoard's files
 LOST_WORKER_CODE = 75  # EX_TEMPFAIL of sysexits.h: the job can be started again
 JOBS = ("chief", "worker")
 # TensorFlow raises these errors on a worker if another worker ends or cannot be reached.
@@ -74,7 +77,7 @@ def repeat_flags(options: argparse.Namespace) -> list[str]:
 
 def is_launched() -> bool:
     """Returns whether `--workers` started this process."""
-    return LAUNCHER in os.environ
+    return LAUNCHED in os.environ
 
 
 def connect(options: argparse.Namespace) -> tf.distribute.Strategy:
@@ -93,8 +96,9 @@ def connect(options: argparse.Namespace) -> tf.distribute.Strategy:
     if is_launched():
         threading.Thread(target=_end_with_launcher, daemon=True).start()
     meet(addresses, index, options.worker_timeout)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     # TensorFlow waits without a limit and blocks Python, and another worker could be killed just now.
-    faulthandler.dump_traceback_later(options.worker_timeout, exit=True)
+    faulthandler.dump_traceback_later(options.worker_timeout, exit=True, file=sys.__stderr__)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
         share(None, strategy)
@@ -103,6 +107,8 @@ def connect(options: argparse.Namespace) -> tf.distribute.Strategy:
         raise UsageError(f"the workers of TF_CONFIG, {listed}, could not connect: {reason}") from error
     finally:
         faulthandler.cancel_dump_traceback_later()
+    if on_sigterm is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # TensorFlow replaces the handler and ignores SIGTERM
     return strategy
 
 
@@ -123,13 +129,14 @@ def read_tf_config() -> tuple[list[str], int]:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
         kind, index = task["type"], task["index"]
-        lists = {job: list(cluster.get(job, [])) for job in JOBS}
+        lists = {job: cluster.get(job, []) for job in JOBS}
         is_right = kind in JOBS and cluster.keys() <= set(JOBS) and 0 <= int(index) < len(lists[kind])
     except (ValueError, KeyError, TypeError, AttributeError):
         is_right = False
+    is_right = is_right and all(
+        isinstance(job, list) and all(map(_is_address, job)) for job in lists.values()
+    )
     addresses = [address for job in lists.values() for address in job] if is_right else []
-    if not all(isinstance(one, str) and one.rpartition(":")[2].isdigit() for one in addresses):
-        is_right = False
     if not is_right or len(set(addresses)) < len(addresses):
         raise UsageError(
             f"TF_CONFIG must list each worker once, as HOST:PORT, and its task must be one of the list: "
@@ -137,6 +144,12 @@ def read_tf_config() -> tuple[list[str], int]:
         )
     own = lists[kind][int(index)]
     return addresses, addresses.index(own)
+
+
+def _is_address(text) -> bool:
+    """Returns whether a text has the form HOST:PORT."""
+    host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    return bool(host) and port.isdigit() and 0 < int(port) < 2**16
 
 
 def meet(addresses: list[str], index: int, timeout_seconds: float) -> None:
@@ -157,12 +170,13 @@ def meet(addresses: list[str], index: int, timeout_seconds: float) -> None:
     waiting, visitors = set(range(len(addresses))) - {index}, set()
     port = int(addresses[index].rpartition(":")[2])
     try:
-        listener = socket.create_server(("", port))
+        several = {"family": socket.AF_INET6, "dualstack_ipv6": True} if socket.has_dualstack_ipv6() else {}
+        listener = socket.create_server(("", port), **several)
     except OSError as error:
         raise UsageError(f"this worker cannot use its port {port} of TF_CONFIG: {error.strerror}") from error
     with listener, _answering(listener, message, visitors):
-        while waiting or len(visitors) < len(addresses) - 1:
-            waiting -= {other for other in waiting if _visit(addresses[other], message, addresses)}
+        while waiting or not visitors >= set(range(len(addresses))) - {index}:
+            waiting -= {other for other in waiting if _visit(other, message, addresses)}
             if time.monotonic() > deadline:
                 missing = waiting or set(range(len(addresses))) - {index} - visitors
                 names = ", ".join(addresses[other] for other in sorted(missing))
@@ -178,19 +192,22 @@ def _answering(listener: socket.socket, message: str, visitors: set) -> Iterator
     """Answers the other workers in a thread until the block ends. Adds their indexes to `visitors`."""
     is_over = threading.Event()
 
-    def answer():
-        while not is_over.is_set():
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                connection, _ = listener.accept()
-                with connection:
-                    connection.settimeout(VISIT_SECONDS)
-                    with connection.makefile("r", encoding="utf-8") as lines:
-                        visitor = json.loads(lines.readline())["index"]
-                    connection.sendall(message.encode())
+    def answer(connection):
+        with connection, contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            connection.settimeout(VISIT_SECONDS)
+            with connection.makefile("r", encoding="utf-8") as lines:
+                visitor = json.loads(lines.readline())["index"]
+                connection.sendall(message.encode())
+                if lines.readline():  # the visitor has read the answer
                     visitors.add(visitor)
 
+    def accept():
+        while not is_over.is_set():
+            with contextlib.suppress(OSError):
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
     listener.settimeout(POLL_SECONDS)
-    thread = threading.Thread(target=answer, daemon=True)
+    thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
         yield
@@ -199,24 +216,32 @@ def _answering(listener: socket.socket, message: str, visitors: set) -> Iterator
         thread.join()  # a thread that still waits for a connection would keep the port
 
 
-def _visit(address: str, message: str, addresses: list[str]) -> bool:
+def _visit(other: int, message: str, addresses: list[str]) -> bool:
     """Returns whether another worker has answered.
 
     Raises:
-        UsageError: if the other worker has another list of workers.
+        UsageError: if the other worker has another list of workers, or another index than in the list.
     """
+    address = addresses[other]
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=VISIT_SECONDS) as connection:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=VISIT_SECONDS) as connection:
             connection.sendall(message.encode())
             with connection.makefile("r", encoding="utf-8") as lines:
-                theirs = json.loads(lines.readline())["workers"]
+                reply = json.loads(lines.readline())
+                theirs, their_index = reply["workers"], reply["index"]
+            connection.sendall(b"read\n")
     except (OSError, ValueError, KeyError, TypeError):
         return False
     if theirs != addresses:
         raise UsageError(
             f"the worker {address} has another TF_CONFIG, with the workers {', '.join(theirs)}. This worker "
             f"has the workers {', '.join(addresses)}: use the same list, in the same order, for all workers"
+        )
+    if their_index != other:
+        raise UsageError(
+            f"the worker at {address} has the index {their_index} in TF_CONFIG, but its place in the list is "
+            f"{other}: give each worker its own index"
         )
     return True
 
@@ -247,7 +272,7 @@ def check_agreement(facts: dict, strategy: tf.distribute.Strategy) -> None:
     """
     first, *others = [_flatten(theirs) for theirs in share(facts, strategy)]
     for number, theirs in enumerate(others, 1):
-        for name in first.keys() | theirs.keys():
+        for name in first | theirs:
             if first.get(name) != theirs.get(name):
                 raise UsageError(
                     f"the workers differ: {name} is {first.get(name)!r} on worker 0, and "
@@ -255,18 +280,19 @@ def check_agreement(facts: dict, strategy: tf.distribute.Strategy) -> None:
                 )
 
 
-def digest_weights(*arrays_of: Iterable[np.ndarray]) -> str:
-    """Returns the SHA-256 of arrays."""
+def digest_weights(model: keras.Model) -> str:
+    """Returns the SHA-256 of the weights of a model."""
     digest = hashlib.sha256()
-    for arrays in arrays_of:
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array))
+    for array in model.get_weights():
+        digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
 
 
 @contextlib.contextmanager
 def explain_lost_worker(strategy: tf.distribute.Strategy, advice: str) -> Iterator[None]:
     """Turns TensorFlow's errors about other workers into a `LostWorkerError`.
+
+    A launched worker prints TensorFlow's error and ends, because the launcher prints the cause.
 
     Args:
         strategy: the strategy of the workers.
@@ -275,11 +301,14 @@ def explain_lost_worker(strategy: tf.distribute.Strategy, advice: str) -> Iterat
     try:
         yield
     except LOST_WORKER_ERRORS as error:
-        if count_workers(strategy) == 1:
+        if count_workers(strategy) == 1 or EVENT_FILE in str(error):
             raise
-        if is_launched():  # the launcher prints the cause
+        reason = str(error).strip().splitlines()[-1]
+        if is_launched():
+            print(f"lost another worker: {reason}", file=sys.stderr, flush=True)
             raise SystemExit(LOST_WORKER_CODE) from error
-        raise LostWorkerError(f"another worker ended or could not be reached. {advice}") from error
+        what = f"another worker ended or could not be reached. {advice} (TensorFlow's error: {reason})"
+        raise LostWorkerError(what) from error
 
 
 def _flatten(facts: dict, before: str = "") -> dict:
@@ -291,9 +320,8 @@ def _flatten(facts: dict, before: str = "") -> dict:
 
 
 def _end_with_launcher() -> None:
-    """Ends this process soon after its launcher has ended."""
-    while os.getppid() == int(os.environ[LAUNCHER]):
-        time.sleep(0.5)
+    """Ends this process soon after its launcher has ended, which closes the pipe to the standard input."""
+    os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(5)
     os._exit(LOST_WORKER_CODE)
