@@ -4,17 +4,18 @@
 they cannot be faster than one process: the measurement shows the cost of the exchange between workers. The
 model predicts the time of a step on several machines:
 
-    T(n, B) = T1(B / n) + E L + 2 (n - 1) / n S / R
+    T(n, B) = T1(B / n) + 2 (n - 1) (E L + S / (n R))
 
-n workers share a batch of B images. T1 is the time of a step of one process. E is the number of exchanges in
-a step, and L is the latency of one exchange. TensorFlow adds up S bytes in a ring, so each worker sends
-2 (n - 1) / n S bytes (Patarasuk & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002). R is the rate of
-the network, in bytes per second. On one machine the workers share the cores: n T1(B / n) replaces T1(B / n).
+n workers share a batch of B images. T1 is the time of a step of one process. TensorFlow adds up the S bytes of a
+step in E exchanges. Each exchange goes twice around a ring of n workers, in 2 (n - 1) messages of latency L
+(Patarasuk & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002). R is the rate of the network, in bytes per
+second. On one machine the workers share the cores: n T1(B / n) replaces T1(B / n).
 """
 
 import argparse
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,8 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 COUNTS, BATCH_SIZES = (2, 4), (64, 256)
 STEPS, WARM_UP = 60, 10
-EXCHANGES = 5  # gradients of each player, moving statistics, sum and count of the logs
-LOOPBACK_BYTES_PER_S = 2e9
+EXCHANGES = (
+    29  # CollectiveReduceV2 in the graph of a step: gradients, batch norm, deviation, statistics, logs
+)
+TIMEOUT_SECONDS = 300
 NETWORKS = {
     "1 Gbit/s, 0.2 ms": (125e6, 2e-4),
     "10 Gbit/s, 0.1 ms": (1.25e9, 1e-4),
@@ -57,11 +60,10 @@ def main() -> None:
         for count in COUNTS:
             measured = measure(count, batch)["ms"] / 1e3
             computing = count * seconds[batch // count]
-            sending = send_seconds(count, size_bytes, LOOPBACK_BYTES_PER_S)
             if latency is None:  # the first measurement gives the latency, and the others check the model
-                latency = (measured - computing - sending) / EXCHANGES
+                latency = (measured - computing) / (2 * (count - 1) * EXCHANGES)
                 print(f"latency of an exchange, from 2 workers and batch {batch}: {1e3 * latency:.1f} ms")
-            predicted = computing + EXCHANGES * latency + sending
+            predicted = computing + exchange_seconds(count, latency, size_bytes)
             print(
                 f"{count} workers here, batch {batch}: {1e3 * measured:.1f} ms, "
                 f"{measured / seconds[batch]:.2f} times one process; predicted {1e3 * predicted:.1f} ms, "
@@ -78,7 +80,7 @@ def predict_networks(seconds: dict[int, float], size_bytes: int) -> None:
     print(f"1 process: {1e3 * start:.1f} ms + {1e3 * per_image:.3f} ms for each image")
     for name, (rate, latency) in NETWORKS.items():
         for count in (2, 4, 8):
-            cost = EXCHANGES * latency * count + send_seconds(count, size_bytes, rate)
+            cost = exchange_seconds(count, latency, size_bytes, rate)
             pays = cost / (per_image * (1 - 1 / count))
             speedups = []
             for batch in (64, 256, 1024):
@@ -92,9 +94,9 @@ def predict_networks(seconds: dict[int, float], size_bytes: int) -> None:
             )
 
 
-def send_seconds(count: int, size_bytes: int, rate: float) -> float:
-    """Returns the time in which each worker sends its part of the sums."""
-    return 2 * (count - 1) / count * size_bytes / rate
+def exchange_seconds(count: int, latency: float, size_bytes: int, rate: float = math.inf) -> float:
+    """Returns the time of the exchanges in a step. Without a rate, the latency includes the sending."""
+    return 2 * (count - 1) * (EXCHANGES * latency + size_bytes / (count * rate))
 
 
 def measure(count: int, batch_size: int) -> dict:
@@ -110,8 +112,13 @@ def measure(count: int, batch_size: int) -> dict:
         processes.append(
             subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         )
-    outputs = [process.communicate()[0] for process in processes]
-    return json.loads(outputs[0].splitlines()[-1])
+    try:
+        output, _ = processes[0].communicate(timeout=TIMEOUT_SECONDS)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return json.loads(output.splitlines()[-1])
 
 
 def run_worker(batch_size: int) -> dict:
