@@ -6,10 +6,10 @@ model predicts the time of a step on several machines:
 
     T(n, B) = T1(B / n) + 2 (n - 1) (E L + S / (n R))
 
-n workers share a batch of B images. T1 is the time of a step of one process. TensorFlow adds up the S bytes of a
-step in E exchanges. Each exchange goes twice around a ring of n workers, in 2 (n - 1) messages of latency L
-(Patarasuk & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002). R is the rate of the network, in bytes per
-second. On one machine the workers share the cores: n T1(B / n) replaces T1(B / n).
+n workers share a batch of B images. T1 is the time of a step of one process. TensorFlow adds up the S bytes
+of a step in E exchanges. Each exchange goes twice around a ring of n workers, in 2 (n - 1) messages of
+latency L (Patarasuk & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002). R is the rate of the network, in
+bytes per second. On one machine the workers share the cores: n T1(B / n) replaces T1(B / n).
 """
 
 import argparse
@@ -27,9 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 COUNTS, BATCH_SIZES = (2, 4), (64, 256)
 STEPS, WARM_UP = 60, 10
-EXCHANGES = (
-    29  # CollectiveReduceV2 in the graph of a step: gradients, batch norm, deviation, statistics, logs
-)
+EXCHANGES = 29  # gradients, batch norm, deviation, moving statistics, logs (CollectiveReduceV2)
 TIMEOUT_SECONDS = 300
 NETWORKS = {
     "1 Gbit/s, 0.2 ms": (125e6, 2e-4),
