@@ -8,8 +8,8 @@ model predicts the time of a step on several machines:
 
 n workers share a batch of B images. T1 is the time of a step of one process. TensorFlow adds up the S bytes
 of a step in E exchanges. Each exchange goes twice around a ring of n workers, in 2 (n - 1) messages of
-latency L (Patarasuk & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002). R is the rate of the network, in
-bytes per second. On one machine the workers share the cores: n T1(B / n) replaces T1(B / n).
+latency L. The network sends R bytes per second. On one machine the workers share the cores: n T1(B / n)
+replaces T1(B / n). Reference: Patarasuk & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002.
 """
 
 import argparse
