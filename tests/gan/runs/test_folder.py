@@ -38,7 +38,7 @@ def test_another_folder_is_no_run(tmp_path):
 def test_everything_is_in_the_folder():
     folder = RunFolder(Path("runs/one"))
     names = vars(folder).keys() - {"path"}
-    assert len(names) == 9
+    assert len(names) == 10
     assert all(getattr(folder, name).parent == folder.path for name in names)
 
 
