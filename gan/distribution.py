@@ -210,15 +210,17 @@ def make_step_function(model, name: str, make: Callable) -> Callable:
     """Makes the function that runs a step of the model on all workers and averages its logs.
 
     Keras averages each log over axis 0, which a scalar does not have, so `fit` fails with several workers:
-    https://github.com/keras-team/keras/issues/20585. (For the same reason `_maybe_symbolic_build` of a GAN
-    does nothing.) So the step returns one row of all logs, which also
-    takes one exchange between the workers, not one for each log. Delete this function when the issue is
-    closed.
+    https://github.com/keras-team/keras/issues/20585. So the step returns all logs in one row. The workers
+    then exchange one row, not each log. Delete this function when the issue is closed, and also
+    `_maybe_symbolic_build` in `ExtendedModel`.
 
     Args:
         model: the Keras model.
         name: the name of its method: "train_step" or "test_step".
         make: makes the function from the method, as Keras does.
+
+    Raises:
+        ValueError: in the first step, if a log is not a scalar and there are several workers.
     """
     if count_workers(model.distribute_strategy) == 1:
         return make()

@@ -98,15 +98,19 @@ def validation_batches(
         most_images: largest number of images.
         batch_size: number of images in a batch; for several replicas, the largest number.
         replicas: number of replicas that validate together.
+
+    Raises:
+        ValueError: if there are fewer images than replicas.
     """
     images, labels = validation_split(dataset, has_labels, most_images)
     if replicas > 1:
         batch_size = _choose_even_size(len(images), batch_size, replicas)
     arrays = (images, labels) if has_labels else images
     batches = tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(1)
-    tensors = tf.nest.map_structure(tf.constant, arrays)
 
     def make_part(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        tensors = tf.nest.map_structure(tf.constant, arrays)
+
         def make_batch(positions):
             return tf.nest.map_structure(lambda array: tf.gather(array, positions), tensors)
 
